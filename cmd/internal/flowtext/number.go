@@ -1,0 +1,80 @@
+package flowtext
+
+import (
+	"strconv"
+
+	"github.com/caprock-net/caprock/netflow"
+)
+
+func appendUint(dst []byte, v uint64) []byte { return strconv.AppendUint(dst, v, 10) }
+
+// AppendCount appends a count for people: whole below 100,000, else with three digits and a decimal prefix, 1.23M.
+func AppendCount(dst []byte, v float64) []byte {
+	if v < 100_000 {
+		return strconv.AppendFloat(dst, v, 'f', 0, 64)
+	}
+	const prefixes = "kMGTPEZY"
+	i := -1
+	for v >= 999.5 && i < len(prefixes)-1 {
+		v /= 1000
+		i++
+	}
+	decimals := 2
+	if v >= 99.95 {
+		decimals = 0
+	} else if v >= 9.995 {
+		decimals = 1
+	}
+	return append(strconv.AppendFloat(dst, v, 'f', decimals, 64), prefixes[i])
+}
+
+// AppendBytes appends a size for people, decimal as links are sold: 999 B, 1.23 kB, 45.6 MB, 789 GB.
+func AppendBytes(dst []byte, v float64) []byte { return appendUnit(dst, v, "B") }
+
+// AppendBits appends a rate in bits a second for people: 950 bit/s, 1.23 Mbit/s.
+func AppendBits(dst []byte, v float64) []byte { return appendUnit(dst, v, "bit/s") }
+
+func appendUnit(dst []byte, v float64, unit string) []byte {
+	const prefixes = "kMGTPEZY"
+	i := -1
+	for v >= 999.5 && i < len(prefixes)-1 {
+		v /= 1000
+		i++
+	}
+	if i < 0 {
+		dst = append(strconv.AppendFloat(dst, v, 'f', 0, 64), ' ')
+		return append(dst, unit...)
+	}
+	decimals := 2
+	if v >= 99.95 {
+		decimals = 0
+	} else if v >= 9.995 {
+		decimals = 1
+	}
+	dst = append(strconv.AppendFloat(dst, v, 'f', decimals, 64), ' ', prefixes[i])
+	return append(dst, unit...)
+}
+
+// AppendPercent appends a share with one decimal and a percent sign; of nothing it is a dash.
+func AppendPercent(dst []byte, part, whole float64) []byte {
+	if whole == 0 {
+		return append(dst, '-')
+	}
+	return append(strconv.AppendFloat(dst, 100*part/whole, 'f', 1, 64), '%')
+}
+
+// AppendFlags appends TCP flags as nfdump does: CEUAPRSF with dots for those not set, an N in front for the NS bit.
+func AppendFlags(dst []byte, flags uint16) []byte {
+	const letters = "CEUAPRSF"
+	if flags&netflow.TCPNs != 0 {
+		dst = append(dst, 'N')
+	}
+	for i := range letters {
+		if flags&(netflow.TCPCwr>>i) != 0 {
+			dst = append(dst, letters[i])
+		} else {
+			dst = append(dst, '.')
+		}
+	}
+	return dst
+}
