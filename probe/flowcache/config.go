@@ -1,0 +1,81 @@
+package flowcache
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config says how packets become flows. A zero number, duration or key means the default.
+type Config struct {
+	// MaxFlows bounds the flows held at a time, and with it the memory: BytesPerFlow each, touched only as flows come.
+	MaxFlows int
+	// Active is the longest time from the first to the last packet of a flow: a packet that would make it longer ends
+	// the flow and starts the next.
+	Active time.Duration
+	// Inactive is the time without packets after which a flow ends.
+	Inactive time.Duration
+	// TCPExpiry ends a flow of TCP one second after a FIN or RST was seen in it. It has effect only while Key contains
+	// KeyFiveTuple: a coarser flow is more than one connection.
+	TCPExpiry bool
+	// Key tells flows apart.
+	Key KeyFields
+	// Seed makes the hash of the table repeatable, for tests. Zero takes a random one, so that nobody outside can choose
+	// packets that collide.
+	Seed [32]byte
+}
+
+// Defaults: those of routers, and a table of 144 MiB.
+const (
+	DefaultMaxFlows = 1 << 20
+	DefaultActive   = 2 * time.Minute
+	DefaultInactive = 15 * time.Second
+)
+
+// BytesPerFlow is the most memory a flow takes: its entry, and two to four slots of the hash table, whose size is a
+// power of two; while the table doubles, half as many slots again.
+const BytesPerFlow = entrySize + 6*8
+
+// maxFlows is what 31 bits of an index allow; the other bit marks the heads of lists.
+const maxFlows = 1 << 30
+
+// DefaultConfig returns the defaults, TCP expiry on.
+func DefaultConfig() Config {
+	return Config{MaxFlows: DefaultMaxFlows, Active: DefaultActive, Inactive: DefaultInactive, TCPExpiry: true, Key: DefaultKey}
+}
+
+// withDefaults replaces zeros.
+func (cfg Config) withDefaults() Config {
+	if cfg.MaxFlows == 0 {
+		cfg.MaxFlows = DefaultMaxFlows
+	}
+	if cfg.Active == 0 {
+		cfg.Active = DefaultActive
+	}
+	if cfg.Inactive == 0 {
+		cfg.Inactive = DefaultInactive
+	}
+	if cfg.Key == 0 {
+		cfg.Key = DefaultKey
+	}
+	return cfg
+}
+
+// Validate joins all complaints.
+func (cfg Config) Validate() error {
+	cfg = cfg.withDefaults()
+	var errs []error
+	if cfg.MaxFlows < 1 || cfg.MaxFlows > maxFlows {
+		errs = append(errs, fmt.Errorf("flow table of %d flows: 1 to %d are possible", cfg.MaxFlows, maxFlows))
+	}
+	if cfg.Active < time.Millisecond {
+		errs = append(errs, fmt.Errorf("active timeout of %v: at least 1ms is needed", cfg.Active))
+	}
+	if cfg.Inactive < time.Millisecond {
+		errs = append(errs, fmt.Errorf("inactive timeout of %v: at least 1ms is needed", cfg.Inactive))
+	}
+	if cfg.Key >= 1<<len(keyNames) {
+		errs = append(errs, fmt.Errorf("%w: unknown bits in %#x", ErrKey, uint16(cfg.Key)))
+	}
+	return errors.Join(errs...)
+}

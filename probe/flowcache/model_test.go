@@ -1,0 +1,335 @@
+package flowcache_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/flowcache"
+)
+
+// model is the slow cache: no bound, no wheel, a map of records. It knows the rules of the package comment only.
+type model struct {
+	active, wait netflow.Timestamp
+	waitReason   uint8
+	tcp          bool
+	id           func(p *flowcache.Packet) any
+	flows        map[any]*modelFlow
+	now, latest  netflow.Timestamp
+	started      bool
+	out          []netflow.Record
+}
+
+type modelFlow struct {
+	rec        netflow.Record
+	seen, ends netflow.Timestamp // ends 0: no FIN yet
+}
+
+func newModel(cfg flowcache.Config, id func(p *flowcache.Packet) any) *model {
+	m := &model{active: netflow.Timestamp(cfg.Active.Microseconds()), wait: netflow.Timestamp(cfg.Inactive.Microseconds()),
+		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, id: id, flows: map[any]*modelFlow{}}
+	if m.wait > m.active {
+		m.wait, m.waitReason = m.active, netflow.EndReasonActive
+	}
+	return m
+}
+
+func (m *model) end(key any, otherwise uint8) {
+	f := m.flows[key]
+	f.rec.EndReason = otherwise
+	if f.ends != 0 {
+		f.rec.EndReason = netflow.EndReasonEndOfFlow
+	} else if m.now-f.seen > m.wait {
+		f.rec.EndReason = m.waitReason
+	}
+	m.out = append(m.out, f.rec)
+	delete(m.flows, key)
+}
+
+func (m *model) flush() {
+	for key := range m.flows {
+		m.end(key, netflow.EndReasonForced)
+	}
+}
+
+func (m *model) add(p *flowcache.Packet) {
+	if m.started && p.Time < m.latest {
+		if m.now-p.Time > max(m.active, m.wait) {
+			m.flush()
+			m.now, m.latest = p.Time, p.Time
+		}
+	} else {
+		m.started, m.latest, m.now = true, p.Time, max(m.now, p.Time)
+	}
+	key := m.id(p)
+	if f := m.flows[key]; f != nil {
+		span := max(f.rec.End, p.Time) - min(f.rec.Start, p.Time)
+		if span > m.active || m.now-f.seen > m.wait || f.ends != 0 && (m.now > f.ends || p.TCPFlags&netflow.TCPSyn != 0) {
+			m.end(key, netflow.EndReasonActive)
+		}
+	}
+	f := m.flows[key]
+	if f == nil {
+		f = &modelFlow{rec: netflow.Record{Start: p.Time, End: p.Time, SrcAddr: p.Src, DstAddr: p.Dst, Input: p.Input,
+			SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto, TOS: p.TOS, VLAN: p.VLAN, SrcMAC: p.SrcMAC,
+			DstMAC: p.DstMAC, IPVersion: p.IPVersion, ICMPType: p.ICMPType, ICMPCode: p.ICMPCode}}
+		m.flows[key] = f
+	}
+	f.rec.Start, f.rec.End = min(f.rec.Start, p.Time), max(f.rec.End, p.Time)
+	f.seen = m.now
+	f.rec.Packets++
+	f.rec.Bytes += uint64(p.IPBytes)
+	f.rec.TCPFlags |= p.TCPFlags
+	if m.tcp && f.ends == 0 && p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 {
+		f.ends = m.now + 1e6
+	}
+}
+
+// defaultID is the default key; fullID all fields.
+func defaultID(p *flowcache.Packet) any {
+	return [...]any{p.IPVersion, p.Src, p.Dst, p.SrcPort, p.DstPort, p.Proto, p.TOS, p.Input}
+}
+
+func fullID(p *flowcache.Packet) any {
+	return [...]any{defaultID(p), p.VLAN, p.SrcMAC, p.DstMAC}
+}
+
+func pairID(p *flowcache.Packet) any { return [...]any{p.IPVersion, p.Src, p.Dst} }
+
+// traffic makes random packets of up to flows different keys. Steps of time are mostly small; one in a thousand goes
+// back, far or not.
+func traffic(rng *rand.Rand, n, flows int, step netflow.Timestamp) []flowcache.Packet {
+	pkts := make([]flowcache.Packet, n)
+	now := netflow.Timestamp(1_700_000_000_000_000)
+	for i := range pkts {
+		now += netflow.Timestamp(rng.Int64N(int64(2*step) + 1))
+		p := &pkts[i]
+		switch rng.IntN(1000) {
+		case 0:
+			now -= netflow.Timestamp(rng.Int64N(int64(30 * time.Second / time.Microsecond)))
+		case 1:
+			if rng.IntN(10) == 0 {
+				now -= netflow.Timestamp(rng.Int64N(int64(time.Hour / time.Microsecond)))
+			}
+		case 2:
+			now += netflow.Timestamp(rng.Int64N(int64(time.Minute / time.Microsecond)))
+		}
+		p.Time = now
+		f := rng.IntN(flows)
+		p.IPVersion = 4
+		p.Src, p.Dst = netflow.AddrFrom4([4]byte{10, 0, byte(f >> 8), byte(f)}), netflow.AddrFrom4([4]byte{192, 0, 2, byte(f % 7)})
+		if f%5 == 0 { // the same bytes as IPv6: another flow
+			p.IPVersion = 6
+		}
+		p.Proto = []uint8{netflow.ProtoTCP, netflow.ProtoTCP, netflow.ProtoUDP, netflow.ProtoICMP, 47}[f%11%5]
+		switch p.Proto {
+		case netflow.ProtoTCP:
+			p.SrcPort, p.DstPort = uint16(f), 443
+			p.TCPFlags = netflow.TCPAck
+			switch rng.IntN(20) {
+			case 0:
+				p.TCPFlags |= netflow.TCPFin
+			case 1:
+				p.TCPFlags = netflow.TCPSyn
+			case 2:
+				p.TCPFlags = netflow.TCPRst
+			}
+		case netflow.ProtoUDP:
+			p.SrcPort, p.DstPort = uint16(f), 53
+		case netflow.ProtoICMP:
+			p.ICMPType, p.ICMPCode = uint8(f%3), uint8(f%2)
+			p.DstPort = uint16(p.ICMPType)<<8 | uint16(p.ICMPCode)
+		}
+		p.TOS = uint8(f % 3)
+		p.Input = uint32(f % 2)
+		p.VLAN = uint16(rng.IntN(3))
+		p.SrcMAC = netflow.MACFrom(uint64(rng.IntN(2)))
+		p.DstMAC = netflow.MACFrom(uint64(rng.IntN(2)))
+		p.IPBytes = uint32(20 + rng.IntN(65000))
+	}
+	return pkts
+}
+
+// run passes packets through a cache in batches of random sizes, calls Expire between some, and checks that nothing is
+// lost on the way.
+func run(t *testing.T, cfg flowcache.Config, rng *rand.Rand, pkts []flowcache.Packet) []netflow.Record {
+	t.Helper()
+	c, err := flowcache.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []netflow.Record
+	var packets, bytes uint64
+	emit := func(r *netflow.Record) {
+		out = append(out, *r)
+		packets += r.Packets
+		bytes += r.Bytes
+	}
+	var wantPackets, wantBytes uint64
+	for rest := pkts; len(rest) > 0; {
+		n := 1 + rng.IntN(min(len(rest), 80))
+		if n == 1 {
+			p := rest[0]
+			c.Add(p.Time, p.Input, &p.Packet, emit)
+		} else {
+			c.AddBatch(rest[:n], emit)
+		}
+		newest := rest[n-1].Time
+		for _, p := range rest[:n] {
+			wantPackets++
+			wantBytes += uint64(p.IPBytes)
+			newest = min(newest, p.Time)
+		}
+		rest = rest[n:]
+		if rng.IntN(20) == 0 {
+			c.Expire(newest, emit) // not beyond what packets said: that would be an event of its own
+		}
+		s := c.Stats()
+		if s.Packets != wantPackets || s.Bytes != wantBytes || s.EmittedPackets != packets || s.EmittedBytes != bytes ||
+			s.Flows > s.MaxFlows || s.PeakFlows > s.MaxFlows || s.Created != uint64(len(out)+s.Flows) || len(out) != int(sum(s.Emitted[:])) {
+			t.Fatalf("%d packets of %d bytes in, %d records of %d packets and %d bytes out, but %+v", wantPackets, wantBytes, len(out), packets, bytes, s)
+		}
+	}
+	c.Flush(emit)
+	s := c.Stats()
+	if packets != wantPackets || bytes != wantBytes || s.Flows != 0 || s.EmittedPackets != packets {
+		t.Fatalf("in: %d packets, %d bytes; out: %d packets, %d bytes; %+v", wantPackets, wantBytes, packets, bytes, s)
+	}
+	return out
+}
+
+func sum(list []uint64) (n uint64) {
+	for _, v := range list {
+		n += v
+	}
+	return n
+}
+
+func sorted(records []netflow.Record) []netflow.Record {
+	slices.SortFunc(records, func(a, b netflow.Record) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.Bytes, b.Bytes),
+			slices.Compare(a.SrcAddr[:], b.SrcAddr[:]), cmp.Compare(a.EndReason, b.EndReason))
+	})
+	return records
+}
+
+func compare(t *testing.T, got, want []netflow.Record) {
+	t.Helper()
+	sorted(got)
+	sorted(want)
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Fatalf("record %d of %d (want %d)\ngot  %+v\nwant %+v", i, len(got), len(want), got[i], want[i])
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d records, want %d", len(got), len(want))
+	}
+}
+
+// TestModel compares the records with those of the slow cache, one by one.
+func TestModel(t *testing.T) {
+	base := flowcache.Config{Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
+	noTCP := base
+	noTCP.TCPExpiry = false
+	long := base
+	long.Active, long.Inactive = 1000*time.Hour, 2000*time.Hour
+	short := base
+	short.Active, short.Inactive = 2*time.Second, 40*time.Second
+	tiny := base
+	tiny.Active, tiny.Inactive = 50*time.Millisecond, 5*time.Millisecond
+	all := base
+	all.Key = flowcache.DefaultKey | flowcache.KeyVLAN | flowcache.KeySrcMAC | flowcache.KeyDstMAC
+	pair := base
+	pair.TCPExpiry = false
+	pair.Key = flowcache.KeySrcAddr | flowcache.KeyDstAddr
+	for name, c := range map[string]struct {
+		cfg flowcache.Config
+		id  func(p *flowcache.Packet) any
+	}{
+		"default": {base, defaultID}, "no tcp expiry": {noTCP, defaultID}, "long": {long, defaultID}, "inactive above active": {short, defaultID},
+		"tiny": {tiny, defaultID}, "all fields": {all, fullID}, "addresses": {pair, pairID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(6) {
+				rng := rand.New(rand.NewPCG(seed, 1))
+				pkts := traffic(rng, 20_000, 1+rng.IntN(1000), []netflow.Timestamp{1, 100, 5_000, 50_000}[seed%4])
+				m := newModel(c.cfg, c.id)
+				for i := range pkts {
+					m.add(&pkts[i])
+				}
+				m.flush()
+				compare(t, run(t, c.cfg, rng, pkts), m.out)
+			}
+		})
+	}
+}
+
+// TestModelFull has fewer places than flows: records are cut more often, but per key nothing is lost.
+func TestModelFull(t *testing.T) {
+	for _, places := range []int{1, 2, 7, 100} {
+		for seed := range uint64(3) {
+			rng := rand.New(rand.NewPCG(seed, 2))
+			pkts := traffic(rng, 10_000, 300, 2_000)
+			cfg := flowcache.Config{MaxFlows: places, Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
+			want := map[string][2]uint64{}
+			for _, p := range pkts {
+				k := fmt.Sprint(defaultID(&p))
+				want[k] = [2]uint64{want[k][0] + 1, want[k][1] + uint64(p.IPBytes)}
+			}
+			got := map[string][2]uint64{}
+			for _, r := range run(t, cfg, rng, pkts) {
+				p := flowcache.Packet{Packet: dissect.Packet{Src: r.SrcAddr, Dst: r.DstAddr, SrcPort: r.SrcPort, DstPort: r.DstPort,
+					Proto: r.Proto, TOS: r.TOS, IPVersion: r.IPVersion}, Input: r.Input}
+				k := fmt.Sprint(defaultID(&p))
+				got[k] = [2]uint64{got[k][0] + r.Packets, got[k][1] + r.Bytes}
+			}
+			if !maps.Equal(got, want) {
+				t.Fatalf("%d places, seed %d: packets and bytes by key differ", places, seed)
+			}
+		}
+	}
+}
+
+// FuzzModel lets the fuzzer choose times, keys, flags and timeouts.
+func FuzzModel(f *testing.F) {
+	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz"), uint8(0), uint8(3), uint8(20))
+	f.Add([]byte{0, 0, 1, 0, 0xff, 0, 2, 1, 0x80, 0x80, 0, 0}, uint8(2), uint8(9), uint8(4))
+	f.Fuzz(func(t *testing.T, script []byte, places, inactive, active uint8) {
+		cfg := flowcache.Config{MaxFlows: int(places), Active: time.Duration(active)*300*time.Millisecond + time.Millisecond,
+			Inactive: time.Duration(inactive)*300*time.Millisecond + time.Millisecond, TCPExpiry: script != nil && len(script)%2 == 0}
+		var pkts []flowcache.Packet
+		now := netflow.Timestamp(0)
+		for ; len(script) >= 4; script = script[4:] {
+			step := netflow.Timestamp(int8(script[0]))
+			if step > 0 {
+				step = 1 << (step / 4) // up to 2^31 µs
+			} else {
+				step *= 1 << (script[1] >> 4)
+			}
+			now += step
+			p := flowcache.Packet{Time: now}
+			p.Src[15], p.IPVersion, p.Proto = script[2]%16, 4, netflow.ProtoTCP
+			p.TCPFlags = uint16(script[3])
+			p.IPBytes = 40
+			pkts = append(pkts, p)
+		}
+		rng := rand.New(rand.NewPCG(uint64(places), 3))
+		got := run(t, cfg, rng, pkts) // checks that nothing is lost
+		if places != 0 && places < 16 {
+			return
+		}
+		m := newModel(cfg, defaultID)
+		for i := range pkts {
+			m.add(&pkts[i])
+		}
+		m.flush()
+		compare(t, got, m.out)
+	})
+}

@@ -1,0 +1,90 @@
+package flowcache
+
+import (
+	"math/bits"
+
+	"github.com/caprock-net/caprock/netflow"
+)
+
+// The table of slots: open addressing with linear probing, a power of two in size, at most half full. It starts small, so
+// that few flows stay in the CPU's cache, and doubles; it never shrinks. Deleting shifts the slots behind back, there are
+// no tombstones to pile up.
+
+// minSlots is the size a table starts with, unless fewer are enough.
+const minSlots = 1 << 12
+
+// maxProbe bounds how far from its home a slot is put. With secret hashes and a table at most half full the longest run
+// of a million flows has about 70 slots; beyond the bound the flow at home is ended to make room (EndReasonResources).
+const maxProbe = 128
+
+// slotsFor is the size of the table for n flows: at least twice as many slots.
+func slotsFor(n int) int { return 1 << bits.Len(uint(2*n-1)) }
+
+// find returns the entry with the key k, or 0.
+func (c *Cache) find(hash uint32, k *key) uint32 {
+	mask := uint32(len(c.slots) - 1)
+	for pos := hash & mask; ; pos = (pos + 1) & mask {
+		slot := c.slots[pos]
+		if slot == 0 {
+			return 0
+		}
+		if uint32(slot>>32) == hash {
+			if i := uint32(slot); same(&c.slab[i].key, k, &c.mask, c.hasher.l2) {
+				return i
+			}
+		}
+	}
+}
+
+// putSlot enters an entry that is not in the table.
+func (c *Cache) putSlot(hash, i uint32, emit func(*netflow.Record)) {
+	if 2*c.stats.Flows > len(c.slots) {
+		c.grow()
+	}
+	mask := uint32(len(c.slots) - 1)
+	home := hash & mask
+	pos := home
+	for c.slots[pos] != 0 {
+		pos = (pos + 1) & mask
+		if (pos-home)&mask == maxProbe {
+			victim := uint32(c.slots[home])
+			c.remove(victim, c.reason(&c.slab[victim], netflow.EndReasonResources), emit)
+			pos = home // deleting has moved slots
+		}
+	}
+	c.slots[pos] = uint64(hash)<<32 | uint64(i)
+}
+
+// deleteSlot takes an entry out of the table.
+func (c *Cache) deleteSlot(hash, i uint32) {
+	mask := uint32(len(c.slots) - 1)
+	hole := hash & mask
+	for slot := uint64(hash)<<32 | uint64(i); c.slots[hole] != slot; {
+		hole = (hole + 1) & mask
+	}
+	for pos := (hole + 1) & mask; c.slots[pos] != 0; pos = (pos + 1) & mask {
+		// A slot may move to the hole unless that lies before its home.
+		home := uint32(c.slots[pos]>>32) & mask
+		if (pos-home)&mask >= (pos-hole)&mask {
+			c.slots[hole] = c.slots[pos]
+			hole = pos
+		}
+	}
+	c.slots[hole] = 0
+}
+
+// grow doubles the table. The home of a slot is in its hash, so no entry is touched.
+func (c *Cache) grow() {
+	old := c.slots
+	c.slots = make([]uint64, 2*len(old))
+	mask := uint32(len(c.slots) - 1)
+	for _, slot := range old {
+		if slot != 0 {
+			pos := uint32(slot>>32) & mask
+			for c.slots[pos] != 0 {
+				pos = (pos + 1) & mask
+			}
+			c.slots[pos] = slot
+		}
+	}
+}
