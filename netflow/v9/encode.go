@@ -62,7 +62,7 @@ func samplingOptions(rate uint32) (message.Template, []byte) {
 func (e *Encoder) Len() int { return e.builder.Len() }
 
 // Append adds a flow to the datagram at hand, with now for times that the flow does not tell. Reverse counters are not
-// written: this version has no field for them. Flows of more than 12 days lose the time before.
+// written: this version has no field for them.
 //
 // It returns false, and adds nothing, when the flow has to wait for the next datagram, because this one is full or its
 // clock does not reach: AppendMessage, and call again.
@@ -84,6 +84,9 @@ func (e *Encoder) Append(now netflow.Timestamp, r *netflow.Record) bool {
 	l.write(p, r, first, last)
 	return true
 }
+
+// CutsStart reports whether a flow lasts longer than uptimes can tell, 12 days, so that its start is moved.
+func CutsStart(r *netflow.Record) bool { return r.Start > 0 && r.End-r.Start > uptime.MaxDuration }
 
 // ResendTemplates makes every template travel with the next datagram that needs it.
 func (e *Encoder) ResendTemplates() { e.builder.Forget() }

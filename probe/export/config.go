@@ -1,0 +1,106 @@
+package export
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"time"
+
+	"github.com/caprock-net/caprock/netflow/v5"
+)
+
+// Values that a zero field of Config stands for.
+const (
+	DefaultProtocol        = "ipfix"
+	DefaultMTU             = 1400        // bytes of UDP payload: Ethernet's 1500 less headers, and room for a tunnel's
+	DefaultTemplateEvery   = time.Minute // a collector that was restarted misses at most the flows of a minute
+	DefaultTemplatePackets = 20          // as Cisco's routers do
+)
+
+// The least and greatest MTU: the first is what RFC 7011 section 10.3.3 allows on any path, and holds every template with
+// a flow; the second is the largest payload of UDP over IPv4.
+const (
+	MinMTU = 512
+	MaxMTU = 65507
+)
+
+// Config says what is sent where. The zero value of each field but Destinations is a usable default.
+type Config struct {
+	Destinations    []string      // host:port; every one gets every flow
+	Protocol        string        // ipfix, v9, v5 or v1
+	MTU             int           // greatest UDP payload, bytes
+	TemplateEvery   time.Duration // templates are resent so often, in the time of the packets; v9 and ipfix
+	TemplatePackets int           // and at least every so many datagrams
+	MaxRate         int           // datagrams a second to each destination; 0: no limit
+	Domain          uint32        // observation domain, v9 source id, or v5 engine type << 8 | engine id
+	Sampling        uint32        // one packet in Sampling is metered, and collectors are told; 0 and 1: all
+	Logger          *slog.Logger  // nil: silent
+}
+
+// withDefaults fills the fields that are zero.
+func (c Config) withDefaults() Config {
+	if c.Protocol == "" {
+		c.Protocol = DefaultProtocol
+	}
+	if c.MTU == 0 {
+		c.MTU = DefaultMTU
+	}
+	if c.TemplateEvery == 0 {
+		c.TemplateEvery = DefaultTemplateEvery
+	}
+	if c.TemplatePackets == 0 {
+		c.TemplatePackets = DefaultTemplatePackets
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports everything that is wrong with a configuration, joined.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if len(c.Destinations) == 0 {
+		complain("no destination")
+	}
+	seen := map[string]bool{}
+	for _, d := range c.Destinations {
+		if _, _, err := net.SplitHostPort(d); err != nil {
+			complain("destination %q: want host:port", d)
+		}
+		if seen[d] {
+			complain("destination %q: given twice", d)
+		}
+		seen[d] = true
+	}
+	switch c.Protocol {
+	case "ipfix", "v9":
+	case "v5", "v1":
+		if c.Domain > math.MaxUint16 {
+			complain("domain %d: NetFlow v5 has engine type and id, together at most %d", c.Domain, math.MaxUint16)
+		}
+		if c.Protocol == "v5" && c.Sampling > v5.MaxSampling {
+			complain("sampling %d: NetFlow v5 tells at most %d", c.Sampling, v5.MaxSampling)
+		}
+	default:
+		complain("protocol %q: want ipfix, v9, v5 or v1", c.Protocol)
+	}
+	if c.MTU < MinMTU || c.MTU > MaxMTU {
+		complain("mtu %d: want %d to %d bytes", c.MTU, MinMTU, MaxMTU)
+	}
+	if c.TemplateEvery < 0 {
+		complain("template interval %v: want more than 0", c.TemplateEvery)
+	}
+	if c.TemplatePackets < 0 {
+		complain("template interval of %d datagrams: want more than 0", c.TemplatePackets)
+	}
+	if c.MaxRate < 0 {
+		complain("rate %d: want datagrams a second, or 0 for no limit", c.MaxRate)
+	}
+	return errors.Join(errs...)
+}

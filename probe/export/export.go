@@ -1,0 +1,161 @@
+// Package export sends flows to collectors: flows → messages → UDP.
+//
+// An Exporter takes one flow after the other and puts it into a datagram for each destination, in NetFlow v1, v5, v9 or
+// IPFIX. A datagram leaves when the next flow does not fit or on Flush; it is never longer than the configured MTU. Every
+// destination has a socket, sequence numbers, templates and statistics of its own, and gets every flow.
+//
+// Time is an argument: the time of the packets stands in the headers and says when templates are due, so that replaying a
+// capture of 2014 sends what was sent in 2014. Only pacing and the patience with a socket go by the wall clock.
+//
+// Nothing is lost silently and nothing blocks for ever. What the protocol cannot carry, what was sent in another shape and
+// what the network refused is counted by reason, and the counts add up (Stats). An error of the network is not an error of
+// Export: the next datagram may well arrive.
+package export
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/ipfix"
+	v5 "github.com/caprock-net/caprock/netflow/v5"
+	v9 "github.com/caprock-net/caprock/netflow/v9"
+)
+
+// Exporter sends flows. Export, Flush and Close are for one goroutine; Stats for any.
+type Exporter struct {
+	version      uint8 // netflow.VersionIPFIX and so on
+	destinations []*destination
+	stats        Stats // but its Destinations
+	sent         bool  // since the last publish
+	closed       bool
+
+	forth, back, part netflow.Record // what a flow is split into; here, so that none is allocated
+
+	mu     sync.Mutex
+	public Stats // what Stats returns
+}
+
+// New opens a socket for each destination. Names are resolved now.
+func New(cfg Config) (*Exporter, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	e := &Exporter{version: versions[cfg.Protocol]}
+	if e.version == netflow.VersionV1 && cfg.Sampling > 1 {
+		cfg.Logger.Warn("collectors are not told the sampling rate: NetFlow v1 has no place for it", "sampling", cfg.Sampling)
+	}
+	for _, name := range cfg.Destinations {
+		d, err := dial(name, newEncoder(&cfg), &cfg)
+		if err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+		e.destinations = append(e.destinations, d)
+	}
+	e.public.Destinations = make([]DestinationStats, len(e.destinations))
+	e.publish()
+	return e, nil
+}
+
+var versions = map[string]uint8{
+	"ipfix": netflow.VersionIPFIX, "v9": netflow.VersionV9, "v5": netflow.VersionV5, "v1": netflow.VersionV1,
+}
+
+func newEncoder(cfg *Config) encoder {
+	switch version := versions[cfg.Protocol]; version {
+	case netflow.VersionIPFIX:
+		return ipfix.NewEncoder(ipfix.EncoderConfig{
+			MaxBytes: cfg.MTU, Domain: cfg.Domain, Sampling: cfg.Sampling,
+			TemplateEvery: cfg.TemplateEvery, TemplateMessages: cfg.TemplatePackets,
+		})
+	case netflow.VersionV9:
+		return v9.NewEncoder(v9.EncoderConfig{
+			MaxBytes: cfg.MTU, SourceID: cfg.Domain, Sampling: cfg.Sampling,
+			TemplateEvery: cfg.TemplateEvery, TemplateMessages: cfg.TemplatePackets,
+		})
+	default:
+		return v5.NewEncoder(v5.EncoderConfig{
+			Version: version, MaxBytes: cfg.MTU, Engine: uint16(cfg.Domain), Sampling: uint16(min(cfg.Sampling, v5.MaxSampling)),
+		})
+	}
+}
+
+// Export takes a flow, which is only read during the call. A datagram that becomes full is sent, with now, the time of the
+// packets, in its header. The only error is net.ErrClosed, after Close.
+func (e *Exporter) Export(now netflow.Timestamp, r *netflow.Record) error {
+	if e.closed {
+		return net.ErrClosed
+	}
+	switch e.version {
+	case netflow.VersionIPFIX:
+		e.send(now, r, tallyOf(r))
+	case netflow.VersionV9:
+		e.exportV9(now, r)
+	default:
+		e.exportV5(now, r)
+	}
+	e.stats.Given.add(tallyOf(r))
+	if e.sent {
+		e.publish()
+	}
+	return nil
+}
+
+// send gives each destination a record.
+func (e *Exporter) send(now netflow.Timestamp, r *netflow.Record, t Tally) {
+	for _, d := range e.destinations {
+		if d.add(now, r, t) {
+			e.sent = true
+		}
+	}
+}
+
+// Flush sends the datagrams at hand, full or not. It is to be called about every second, so that collectors are not kept
+// waiting, and before Close. Its error is as Export's.
+func (e *Exporter) Flush(now netflow.Timestamp) error {
+	if e.closed {
+		return net.ErrClosed
+	}
+	for _, d := range e.destinations {
+		d.send(now)
+	}
+	e.publish()
+	return nil
+}
+
+// publish makes the present statistics those that Stats returns; only between flows, where they add up.
+func (e *Exporter) publish() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	destinations := e.public.Destinations
+	for i, d := range e.destinations {
+		destinations[i] = d.stats
+	}
+	e.public = e.stats
+	e.public.Destinations = destinations
+	e.sent = false
+}
+
+// Stats returns the statistics as of the last datagram sent.
+func (e *Exporter) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.public
+	s.Destinations = append([]DestinationStats(nil), s.Destinations...)
+	return s
+}
+
+// Close closes the sockets. Flows that are still buffered are not sent: Flush first.
+func (e *Exporter) Close() error {
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	var errs []error
+	for _, d := range e.destinations {
+		errs = append(errs, d.socket.Close())
+	}
+	return errors.Join(errs...)
+}
