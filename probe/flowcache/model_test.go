@@ -2,7 +2,6 @@ package flowcache_test
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -19,8 +18,8 @@ type model struct {
 	active, wait netflow.Timestamp
 	waitReason   uint8
 	tcp          bool
-	id           func(p *flowcache.Packet) any
-	flows        map[any]*modelFlow
+	id           func(p *flowcache.Packet) flowID
+	flows        map[flowID]*modelFlow
 	now, latest  netflow.Timestamp
 	started      bool
 	out          []netflow.Record
@@ -31,16 +30,16 @@ type modelFlow struct {
 	seen, ends netflow.Timestamp // ends 0: no FIN yet
 }
 
-func newModel(cfg flowcache.Config, id func(p *flowcache.Packet) any) *model {
+func newModel(cfg flowcache.Config, id func(p *flowcache.Packet) flowID) *model {
 	m := &model{active: netflow.Timestamp(cfg.Active.Microseconds()), wait: netflow.Timestamp(cfg.Inactive.Microseconds()),
-		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, id: id, flows: map[any]*modelFlow{}}
+		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, id: id, flows: map[flowID]*modelFlow{}}
 	if m.wait > m.active {
 		m.wait, m.waitReason = m.active, netflow.EndReasonActive
 	}
 	return m
 }
 
-func (m *model) end(key any, otherwise uint8) {
+func (m *model) end(key flowID, otherwise uint8) {
 	f := m.flows[key]
 	f.rec.EndReason = otherwise
 	if f.ends != 0 {
@@ -91,16 +90,30 @@ func (m *model) add(p *flowcache.Packet) {
 	}
 }
 
-// defaultID is the default key; fullID all fields.
-func defaultID(p *flowcache.Packet) any {
-	return [...]any{p.IPVersion, p.Src, p.Dst, p.SrcPort, p.DstPort, p.Proto, p.TOS, p.Input}
+// flowID is a key as a map wants it.
+type flowID struct {
+	version, proto, tos uint8
+	src, dst            netflow.Addr
+	srcPort, dstPort    uint16
+	vlan                uint16
+	input               uint32
+	srcMAC, dstMAC      netflow.MAC
 }
 
-func fullID(p *flowcache.Packet) any {
-	return [...]any{defaultID(p), p.VLAN, p.SrcMAC, p.DstMAC}
+// defaultID is the default key; fullID all fields; pairID only addresses.
+func defaultID(p *flowcache.Packet) flowID {
+	return flowID{version: p.IPVersion, proto: p.Proto, tos: p.TOS, src: p.Src, dst: p.Dst, srcPort: p.SrcPort, dstPort: p.DstPort, input: p.Input}
 }
 
-func pairID(p *flowcache.Packet) any { return [...]any{p.IPVersion, p.Src, p.Dst} }
+func fullID(p *flowcache.Packet) flowID {
+	id := defaultID(p)
+	id.vlan, id.srcMAC, id.dstMAC = p.VLAN, p.SrcMAC, p.DstMAC
+	return id
+}
+
+func pairID(p *flowcache.Packet) flowID {
+	return flowID{version: p.IPVersion, src: p.Src, dst: p.Dst}
+}
 
 // traffic makes random packets of up to flows different keys. Steps of time are mostly small; one in a thousand goes
 // back, far or not.
@@ -235,7 +248,7 @@ func compare(t *testing.T, got, want []netflow.Record) {
 
 // TestModel compares the records with those of the slow cache, one by one.
 func TestModel(t *testing.T) {
-	base := flowcache.Config{Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
+	base := flowcache.Config{MaxFlows: 1000, Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
 	noTCP := base
 	noTCP.TCPExpiry = false
 	long := base
@@ -251,7 +264,7 @@ func TestModel(t *testing.T) {
 	pair.Key = flowcache.KeySrcAddr | flowcache.KeyDstAddr
 	for name, c := range map[string]struct {
 		cfg flowcache.Config
-		id  func(p *flowcache.Packet) any
+		id  func(p *flowcache.Packet) flowID
 	}{
 		"default": {base, defaultID}, "no tcp expiry": {noTCP, defaultID}, "long": {long, defaultID}, "inactive above active": {short, defaultID},
 		"tiny": {tiny, defaultID}, "all fields": {all, fullID}, "addresses": {pair, pairID},
@@ -278,16 +291,16 @@ func TestModelFull(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			pkts := traffic(rng, 10_000, 300, 2_000)
 			cfg := flowcache.Config{MaxFlows: places, Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
-			want := map[string][2]uint64{}
+			want := map[flowID][2]uint64{}
 			for _, p := range pkts {
-				k := fmt.Sprint(defaultID(&p))
+				k := defaultID(&p)
 				want[k] = [2]uint64{want[k][0] + 1, want[k][1] + uint64(p.IPBytes)}
 			}
-			got := map[string][2]uint64{}
+			got := map[flowID][2]uint64{}
 			for _, r := range run(t, cfg, rng, pkts) {
 				p := flowcache.Packet{Packet: dissect.Packet{Src: r.SrcAddr, Dst: r.DstAddr, SrcPort: r.SrcPort, DstPort: r.DstPort,
 					Proto: r.Proto, TOS: r.TOS, IPVersion: r.IPVersion}, Input: r.Input}
-				k := fmt.Sprint(defaultID(&p))
+				k := defaultID(&p)
 				got[k] = [2]uint64{got[k][0] + r.Packets, got[k][1] + r.Bytes}
 			}
 			if !maps.Equal(got, want) {
