@@ -1,0 +1,178 @@
+package plan
+
+import "github.com/caprock-net/caprock/netflow"
+
+// integers lists the columns of plain numbers with the roles that feed them, best first. Only the best that a layout has
+// is used; with fill the others take over in rows where it is zero.
+var integers = []struct {
+	col   netflow.Column
+	fill  bool
+	roles []role
+}{
+	{netflow.Bytes, false, []role{roleBytes, roleBytesTotal, roleBytesInitiator}},
+	{netflow.Packets, false, []role{rolePackets, rolePacketsTotal, rolePacketsInitiator}},
+	{netflow.ReverseBytes, false, []role{roleReverseBytes, roleReverseBytesTotal, roleBytesResponder}},
+	{netflow.ReversePackets, false, []role{roleReversePackets, roleReversePacketsTotal, rolePacketsResponder}},
+	{netflow.Proto, false, []role{roleProto}},
+	{netflow.TOS, false, []role{roleTOS}},
+	{netflow.TCPFlags, false, []role{roleTCPFlags}},
+	{netflow.ReverseTCPFlags, false, []role{roleReverseTCPFlags}},
+	{netflow.SrcPort, true, []role{roleSrcPort, roleSrcPortTCP, roleSrcPortUDP}},
+	{netflow.DstPort, true, []role{roleDstPort, roleDstPortTCP, roleDstPortUDP}},
+	{netflow.Input, false, []role{roleInput, roleInputPhysical}},
+	{netflow.Output, false, []role{roleOutput, roleOutputPhysical}},
+	{netflow.SrcAS, false, []role{roleSrcAS}},
+	{netflow.DstAS, false, []role{roleDstAS}},
+	{netflow.VLAN, true, []role{roleVLAN, roleVLANDot1q}},
+	{netflow.Direction, false, []role{roleDirection}},
+	{netflow.EndReason, false, []role{roleEndReason}},
+	{netflow.ForwardingStatus, false, []role{roleForwardingStatus}},
+}
+
+func (p *Plan) compile() {
+	p.compileFamily()
+	for _, x := range integers {
+		code := integerOp(x.col)
+		when := uint8(0)
+		for _, r := range x.roles {
+			if !p.has(r) {
+				continue
+			}
+			p.emit(code, x.col, r, when)
+			if !x.fill {
+				break
+			}
+			when = whenZero
+		}
+	}
+	p.compileEither(opMAC, netflow.SrcMAC, roleSrcMAC, roleSrcMACPost)
+	p.compileEither(opMAC, netflow.DstMAC, roleDstMAC, roleDstMACPost)
+	p.compileTimes()
+	if p.has(roleProto) || p.has(roleICMP4) || p.has(roleICMP6) || p.has(roleICMP4Type) || p.has(roleICMP6Type) {
+		p.ops = append(p.ops, op{code: opICMP})
+	}
+	if p.has(roleSamplingInterval) || p.has(roleSamplingPackets) || p.has(roleSamplingPopulation) ||
+		p.has(roleSamplerID) || p.has(roleSelectorID) {
+		p.ops = append(p.ops, op{code: opSampling})
+	}
+}
+
+func integerOp(c netflow.Column) opcode {
+	switch c.Kind() {
+	case netflow.KindUint8:
+		return opUint8
+	case netflow.KindUint16:
+		return opUint16
+	case netflow.KindUint32:
+		return opUint32
+	default:
+		return opUint64
+	}
+}
+
+// compileFamily emits addresses, prefix lengths and next hop. In a layout with addresses of both families the element
+// ipVersion decides row by row, else the address that is not zero.
+func (p *Plan) compileFamily() {
+	four := p.has(roleSrc4) || p.has(roleDst4)
+	six := p.has(roleSrc6) || p.has(roleDst6)
+	switch {
+	case four && six:
+		p.emit(opFamily, netflow.IPVersion, roleNone, 0)
+	case four:
+		p.emit(opVersion, netflow.IPVersion, roleNone, 4)
+	case six:
+		p.emit(opVersion, netflow.IPVersion, roleNone, 6)
+	}
+	p.compileByFamily(netflow.SrcAddr, roleSrc4, roleSrc6, four)
+	p.compileByFamily(netflow.DstAddr, roleDst4, roleDst6, four)
+	p.compileMask(netflow.SrcMask, roleSrcMask4, roleSrcMask6, four && six)
+	p.compileMask(netflow.DstMask, roleDstMask4, roleDstMask6, four && six)
+	if p.has(roleNextHop6) {
+		p.emit(opAddr6, netflow.NextHop, roleNextHop6, 0)
+	}
+	if p.has(roleNextHop4) {
+		p.emit(opAddr4, netflow.NextHop, roleNextHop4, whenZero)
+	}
+}
+
+func (p *Plan) compileByFamily(c netflow.Column, four, six role, anyFour bool) {
+	switch {
+	case p.has(four) && p.has(six):
+		p.emit(opAddr4, c, four, 4)
+		p.emit(opAddr6, c, six, 6)
+	case p.has(four):
+		p.emit(opAddr4, c, four, 0)
+	case p.has(six):
+		p.emit(opAddr6, c, six, 0)
+	case anyFour:
+		p.emit(opNoAddr4, c, roleNone, 4)
+	}
+}
+
+func (p *Plan) compileMask(c netflow.Column, four, six role, byFamily bool) {
+	switch {
+	case p.has(four) && p.has(six) && byFamily:
+		p.emit(opUint8, c, four, 4)
+		p.emit(opUint8, c, six, 6)
+	case p.has(four) && p.has(six):
+		p.emit(opUint8, c, four, 0)
+		p.emit(opUint8, c, six, whenZero)
+	case p.has(four):
+		p.emit(opUint8, c, four, 0)
+	case p.has(six):
+		p.emit(opUint8, c, six, 0)
+	}
+}
+
+func (p *Plan) compileEither(code opcode, c netflow.Column, first, second role) {
+	switch {
+	case p.has(first):
+		p.emit(code, c, first, 0)
+	case p.has(second):
+		p.emit(code, c, second, 0)
+	}
+}
+
+// starts and ends list the encodings of a flow's times, the most precise first; a row takes the first that is not zero.
+var (
+	starts = []struct {
+		code opcode
+		role role
+	}{
+		{opNTP, roleStartNano}, {opNTP, roleStartMicro}, {opMilli, roleStartMilli}, {opSecond, roleStartSecond},
+		{opDelta, roleStartDelta}, {opUptime, roleStartUptime},
+	}
+	ends = []struct {
+		code opcode
+		role role
+	}{
+		{opNTP, roleEndNano}, {opNTP, roleEndMicro}, {opMilli, roleEndMilli}, {opSecond, roleEndSecond},
+		{opDelta, roleEndDelta}, {opUptime, roleEndUptime},
+	}
+	events = []role{roleEventNano, roleEventMicro, roleEventMilli, roleEventSecond, roleCollected}
+)
+
+func (p *Plan) compileTimes() {
+	var nStart, nEnd, nOther int
+	for _, x := range starts {
+		if p.has(x.role) {
+			p.emit(x.code, netflow.Start, x.role, whenZero*uint8(min(nStart, 1)))
+			nStart++
+		}
+	}
+	for _, x := range ends {
+		if p.has(x.role) {
+			p.emit(x.code, netflow.End, x.role, whenZero*uint8(min(nEnd, 1)))
+			nEnd++
+		}
+	}
+	for _, r := range append(events, roleDurationMilli, roleDurationMicro) {
+		if p.has(r) {
+			nOther++
+		}
+	}
+	if nStart != nEnd || nOther > 0 {
+		p.emit(opSpan, netflow.Start, roleNone, 0)
+		p.columns |= netflow.SetOf(netflow.End)
+	}
+}

@@ -1,0 +1,208 @@
+package plan
+
+import (
+	"encoding/binary"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/internal/wire"
+)
+
+// rows is one field of a run of records: record i has it at data[i*stride+off:], width bytes long.
+type rows struct {
+	data   []byte
+	stride int
+	off    int
+	width  int
+	when   uint8   // 0: all rows; whenZero: rows whose column is still zero; 4, 6: rows of that IP version
+	family []uint8 // the IP version of each row, for when 4 and 6
+}
+
+func (r *rows) value(i int) []byte {
+	at := i*r.stride + r.off
+	return r.data[at : at+r.width]
+}
+
+func fill[T any](dst []T, v T) {
+	for i := range dst {
+		dst[i] = v
+	}
+}
+
+// load reads integers into a column of size bytes a row. The usual widths have loops of their own: they are the hot path
+// of a collector.
+func load[T uint8 | uint16 | uint32 | uint64](dst []T, r rows, size int) {
+	if len(dst) == 0 || r.width == 0 {
+		return
+	}
+	if r.when != 0 || r.width > size {
+		loadSome(dst, r)
+		return
+	}
+	src, stride := r.data[r.off:], r.stride
+	switch r.width {
+	case 1:
+		for i := range dst {
+			dst[i] = T(src[i*stride])
+		}
+	case 2:
+		for i := range dst {
+			dst[i] = T(binary.BigEndian.Uint16(src[i*stride:]))
+		}
+	case 4:
+		for i := range dst {
+			dst[i] = T(binary.BigEndian.Uint32(src[i*stride:]))
+		}
+	case 8:
+		for i := range dst {
+			dst[i] = T(binary.BigEndian.Uint64(src[i*stride:]))
+		}
+	default:
+		loadSome(dst, r)
+	}
+}
+
+// loadSome reads integers of any width, subject to r.when. A number that is wider than its column and does not fit is
+// taken for not told: its low bits would name another interface or protocol.
+func loadSome[T uint8 | uint16 | uint32 | uint64](dst []T, r rows) {
+	for i := range dst {
+		if r.when == whenZero && dst[i] != 0 || r.when > whenZero && r.family[i] != r.when {
+			continue
+		}
+		if v := wire.Uint(r.value(i)); uint64(T(v)) == v {
+			dst[i] = T(v)
+		}
+	}
+}
+
+// mapped is the second half of an IPv4-mapped address but for the address itself, RFC 4291 section 2.5.5.2.
+const mapped = 0xffff << 32
+
+// loadAddr4 reads IPv4 addresses. optional says that 0.0.0.0 means not told.
+func loadAddr4(dst []netflow.Addr, r rows, optional bool) {
+	if len(dst) == 0 || r.width != 4 {
+		return
+	}
+	src := r.data[r.off:]
+	if r.when == 0 && !optional {
+		for i := range dst {
+			binary.BigEndian.PutUint64(dst[i][8:], mapped|uint64(binary.BigEndian.Uint32(src[i*r.stride:])))
+		}
+		return
+	}
+	for i := range dst {
+		v := binary.BigEndian.Uint32(src[i*r.stride:])
+		if r.when > whenZero && r.family[i] != r.when || r.when == whenZero && !dst[i].IsZero() || optional && v == 0 {
+			continue
+		}
+		binary.BigEndian.PutUint64(dst[i][8:], mapped|uint64(v))
+	}
+}
+
+func loadAddr6(dst []netflow.Addr, r rows) {
+	if len(dst) == 0 || r.width != 16 {
+		return
+	}
+	src := r.data[r.off:]
+	for i := range dst {
+		if r.when > whenZero && r.family[i] != r.when {
+			continue
+		}
+		dst[i] = netflow.Addr(src[i*r.stride:])
+	}
+}
+
+func noAddr4(dst []netflow.Addr, r rows) {
+	for i := range dst {
+		if r.family[i] == 4 {
+			dst[i] = netflow.Addr{10: 0xff, 11: 0xff}
+		}
+	}
+}
+
+func loadMAC(dst []netflow.MAC, r rows) {
+	if len(dst) == 0 || r.width != 6 {
+		return
+	}
+	src := r.data[r.off:]
+	for i := range dst {
+		dst[i] = netflow.MAC(src[i*r.stride:])
+	}
+}
+
+// family decides the IP version of each record of a layout that has addresses of both families.
+func (p *Plan) family(dst []uint8, data []byte, stride int, slots []slot) {
+	for i := range dst {
+		record := data[i*stride : (i+1)*stride]
+		switch v := p.number(roleIPVersion, record, slots); {
+		case v == 4 || v == 6:
+			dst[i] = uint8(v)
+		case p.isZero(roleSrc6, record, slots) && p.isZero(roleDst6, record, slots):
+			dst[i] = 4
+		default:
+			dst[i] = 6
+		}
+	}
+}
+
+// bytes returns the value that a record has for a role, nil when it has none.
+func (p *Plan) bytes(r role, record []byte, slots []slot) []byte {
+	if p.slotOf[r] == 0 {
+		return nil
+	}
+	s := slots[p.slotOf[r]-1]
+	return record[s.off : int(s.off)+int(s.width)]
+}
+
+// number is bytes as an integer, zero when the record has none.
+func (p *Plan) number(r role, record []byte, slots []slot) uint64 {
+	return wire.Uint(p.bytes(r, record, slots))
+}
+
+func (p *Plan) isZero(r role, record []byte, slots []slot) bool {
+	for _, b := range p.bytes(r, record, slots) {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// icmp gives ICMP and ICMPv6 rows their type and code, whichever element carried them, and the customary destination
+// port type<<8|code.
+func (p *Plan) icmp(b *netflow.Batch, from, to int, data []byte, stride int, slots []slot) {
+	const columns = 1<<netflow.ICMPType | 1<<netflow.ICMPCode | 1<<netflow.DstPort
+	known := p.has(roleProto)
+	four := []role{roleICMP4Type, roleICMP4Code, roleICMP4}
+	six := []role{roleICMP6Type, roleICMP6Code, roleICMP6}
+	for i := from; i < to; i++ {
+		var order [2][]role
+		switch proto := b.Proto[i]; {
+		case proto == netflow.ProtoICMP:
+			order = [2][]role{four, six}
+		case proto == netflow.ProtoICMPv6, !known && b.IPVersion[i] == 6:
+			order = [2][]role{six, four}
+		case !known:
+			order = [2][]role{four, six}
+		default:
+			continue
+		}
+		b.Extend(0, columns)
+		record := data[(i-from)*stride : (i-from+1)*stride]
+		var v uint16
+		for _, o := range order {
+			if v == 0 {
+				v = uint16(p.number(o[0], record, slots))<<8 | uint16(p.number(o[1], record, slots))&0xff
+			}
+			if v == 0 {
+				v = uint16(p.number(o[2], record, slots))
+			}
+		}
+		switch {
+		case v == 0:
+			v = b.DstPort[i]
+		case b.DstPort[i] == 0:
+			b.DstPort[i] = v
+		}
+		b.ICMPType[i], b.ICMPCode[i] = uint8(v>>8), uint8(v)
+	}
+}
