@@ -248,7 +248,7 @@ func compare(t *testing.T, got, want []netflow.Record) {
 
 // TestModel compares the records with those of the slow cache, one by one.
 func TestModel(t *testing.T) {
-	base := flowcache.Config{MaxFlows: 1000, Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
+	base := flowcache.Config{MaxFlows: 20_000, Active: 20 * time.Second, Inactive: 3 * time.Second, TCPExpiry: true}
 	noTCP := base
 	noTCP.TCPExpiry = false
 	long := base

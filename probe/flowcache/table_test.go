@@ -137,11 +137,10 @@ func BenchmarkPatterns(b *testing.B) {
 			batch := make([]Packet, BatchSize)
 			var i uint64
 			for b.Loop() {
-				if p := &batch[i%BatchSize]; true {
-					*p = Packet{Time: netflow.Timestamp(i)}
-					p.IPVersion = 6
-					pattern(i*2654435761%(1<<19), p)
-				}
+				p := &batch[i%BatchSize]
+				*p = Packet{Time: netflow.Timestamp(i)}
+				p.IPVersion = 6
+				pattern(i*2654435761%(1<<19), p)
 				if i++; i%BatchSize == 0 {
 					c.AddBatch(batch, func(*netflow.Record) {})
 				}
