@@ -1,0 +1,264 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/caprock-net/caprock/probe/dissect"
+)
+
+const (
+	idle     = 100 // milliseconds until ErrIdle
+	retire   = 10  // milliseconds after which the kernel hands over a block that is not full
+	headroom = 32  // bytes before each frame for the VLAN tag and cooked header that prepare writes there
+)
+
+// Live is a Source that captures from an interface.
+type Live struct {
+	fd      int
+	name    string
+	index   int // 0: all interfaces
+	ring    *ring
+	cooked  bool // frames come without link header; they get one of LINKTYPE_LINUX_SLL
+	link    dissect.LinkType
+	lo      bool   // the loopback interface
+	block   block  // being read; returned to the kernel by the Next after its last frame
+	held    bool   // block is ours
+	stop    [2]int // pipe: written by Stop, so that a poll wakes
+	last    bool   // Stop was seen, and the interface is closed: deliver the rest
+	stopped atomic.Bool
+	dup     atomic.Uint64
+	downs   atomic.Uint64
+
+	mu      sync.Mutex
+	dropped uint64
+	first   Counters
+	known   bool // first has been read
+}
+
+// OpenLive begins to capture from an interface. It needs CAP_NET_RAW, in the network namespace of the calling thread.
+func OpenLive(cfg LiveConfig) (*Live, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	l := &Live{fd: -1, name: cfg.Interface, stop: [2]int{-1, -1}}
+	if err := l.open(cfg); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("interface %s: %w", cfg.Interface, err)
+	}
+	return l, nil
+}
+
+func (l *Live) open(cfg LiveConfig) error {
+	if cfg.Interface != "any" {
+		i, err := net.InterfaceByName(cfg.Interface)
+		if err != nil {
+			return noSuchInterface(err)
+		}
+		l.index = i.Index
+	}
+	hardware, err := hardwareType(cfg.Interface)
+	if err != nil {
+		return err
+	}
+	l.lo = hardware == unix.ARPHRD_LOOPBACK
+	l.link, l.cooked = linkType(hardware)
+
+	kind := unix.SOCK_RAW
+	if l.cooked {
+		kind = unix.SOCK_DGRAM
+	}
+	// Protocol 0: nothing is received before bind has chosen the interface.
+	if l.fd, err = unix.Socket(unix.AF_PACKET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+		return fmt.Errorf("packet socket: %w", permission(err))
+	}
+	if err := unix.Pipe2(l.stop[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("pipe: %w", err)
+	}
+	if err := cut(l.fd, cfg.SnapLen); err != nil {
+		return fmt.Errorf("snap length: %w", err)
+	}
+	if l.ring, err = newRing(l.fd, cfg.RingSize); err != nil {
+		return err
+	}
+	if cfg.Promiscuous && l.index != 0 && !l.lo {
+		m := unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_PROMISC}
+		if err := unix.SetsockoptPacketMreq(l.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
+			return fmt.Errorf("promiscuous mode (--no-promisc does without): %w", err)
+		}
+	}
+	if now, ok := interfaceCounters(l.index); ok {
+		l.first, l.known = now, true
+	}
+	if err := unix.Bind(l.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: l.index}); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// noSuchInterface keeps of net's errors what a person needs.
+func noSuchInterface(err error) error {
+	if e := (*net.OpError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// permission says what is missing.
+func permission(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		exe, e := os.Executable()
+		if e != nil {
+			exe = "probe"
+		}
+		return fmt.Errorf("%w: run as root, or once: setcap cap_net_raw+ep %s", err, exe)
+	}
+	return err
+}
+
+// Name is the interface's name as given to OpenLive.
+func (l *Live) Name() string { return l.name }
+
+// Index is the interface's ifIndex; 0 for all interfaces.
+func (l *Live) Index() int { return l.index }
+
+// Next implements Source.
+func (l *Live) Next(f *Frame) error {
+	for {
+		if !l.held {
+			if err := l.wait(); err != nil {
+				return err
+			}
+		}
+		p, ok := l.block.next()
+		if !ok {
+			l.ring.release()
+			l.held = false
+			continue
+		}
+		if l.fill(f, p) {
+			return nil
+		}
+		l.dup.Add(1)
+	}
+}
+
+// wait returns nil when a block has come.
+func (l *Live) wait() error {
+	if l.stopped.Load() && !l.last {
+		if err := refuse(l.fd); err != nil { // what came before is still delivered
+			return l.errorf("stop: %w", err)
+		}
+		l.last = true
+	}
+	if l.take() {
+		return nil
+	}
+	fds := [2]unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}, {Fd: int32(l.stop[0]), Events: unix.POLLIN}}
+	watched, timeout := fds[:], idle
+	if l.last {
+		watched, timeout = fds[:1], 5*retire // the block that the kernel was filling
+	}
+	_, err := unix.Poll(watched, timeout)
+	switch {
+	case l.take():
+		return nil
+	case err == unix.EINTR:
+		return ErrIdle
+	case err != nil:
+		return l.errorf("poll: %w", err)
+	case fds[0].Revents&unix.POLLERR != 0:
+		if err := l.socketError(); err != nil {
+			return err
+		}
+		if l.last {
+			return io.EOF
+		}
+		return ErrIdle
+	case l.last:
+		return io.EOF
+	}
+	return ErrIdle
+}
+
+// take takes the next block of the ring, if the kernel is done with it.
+func (l *Live) take() bool {
+	l.block, l.held = l.ring.take()
+	return l.held
+}
+
+// socketError handles the error that waits at the socket. An interface that is down may come up again, one that is gone
+// never does: a new one of the same name has another ifIndex.
+func (l *Live) socketError() error {
+	code, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return l.errorf("socket: %w", err)
+	}
+	switch errno := unix.Errno(code); errno {
+	case 0:
+		return nil
+	case unix.ENETDOWN:
+		if l.index != 0 {
+			if _, ok := interfaceCounters(l.index); !ok {
+				return l.errorf("%w", ErrGone)
+			}
+		}
+		l.downs.Add(1)
+		return nil
+	default:
+		return l.errorf("socket: %w", errno)
+	}
+}
+
+func (l *Live) errorf(format string, args ...any) error {
+	return fmt.Errorf("interface "+l.name+": "+format, args...)
+}
+
+// Stop implements Source.
+func (l *Live) Stop() {
+	if !l.stopped.Swap(true) {
+		unix.Write(l.stop[1], []byte{0}) // the pipe is empty: it cannot fail
+	}
+}
+
+// Stats implements Source.
+func (l *Live) Stats() Stats {
+	s := Stats{Duplicate: l.dup.Load(), Downs: l.downs.Load()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if k, err := unix.GetsockoptTpacketStatsV3(l.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+		l.dropped += uint64(k.Drops) // reading sets the kernel's counter to zero
+	}
+	s.Dropped = l.dropped
+	if l.known {
+		if now, ok := interfaceCounters(l.index); ok {
+			d := now.sub(l.first)
+			s.Interface = &d
+		}
+	}
+	return s
+}
+
+// Close implements Source. It must not run beside Next.
+func (l *Live) Close() error {
+	var err error
+	if l.ring != nil {
+		err = l.ring.close()
+		l.ring, l.held = nil, false
+	}
+	for _, fd := range []int{l.fd, l.stop[0], l.stop[1]} {
+		if fd >= 0 {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	}
+	l.fd, l.stop = -1, [2]int{-1, -1}
+	return err
+}

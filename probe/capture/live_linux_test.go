@@ -1,0 +1,345 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/caprock-net/caprock/probe/dissect"
+)
+
+// isolate moves the test into a network namespace of its own, which vanishes with it.
+func isolate(t *testing.T) {
+	t.Helper()
+	if unix.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces and packet sockets")
+	}
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test, and its namespace with it
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("no network namespaces: %v", err)
+	}
+}
+
+// ip runs the command of that name in the test's namespace.
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Skipf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// veth makes a pair of interfaces, near and far, without any traffic of their own.
+func veth(t *testing.T) {
+	t.Helper()
+	ip(t, "link", "add", "near", "type", "veth", "peer", "name", "far")
+	for _, name := range []string{"near", "far"} {
+		ip(t, "link", "set", name, "addrgenmode", "none", "up")
+	}
+}
+
+// send puts frames on an interface.
+func send(t *testing.T, name string, frames ...[]byte) {
+	t.Helper()
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, frame := range frames {
+		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// ethernet makes a frame of 64 bytes and more with a number in it. Each tag is TPID and TCI.
+func ethernet(number int, size int, tags ...uint16) []byte {
+	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
+	for _, tag := range tags {
+		b = binary.BigEndian.AppendUint16(b, tag)
+	}
+	b = binary.BigEndian.AppendUint16(b, 0x0800)
+	b = append(b, 0x45, 0, 0, byte(size))
+	b = binary.BigEndian.AppendUint32(b, uint32(number))
+	return append(b, make([]byte, size)...)
+}
+
+func open(t *testing.T, cfg LiveConfig) *Live {
+	t.Helper()
+	l, err := OpenLive(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// collect stops the capture and returns what it has seen.
+func collect(t *testing.T, l *Live) []Frame {
+	t.Helper()
+	l.Stop()
+	var all []Frame
+	var f Frame
+	for {
+		switch err := l.Next(&f); err {
+		case nil:
+			f.Data = bytes.Clone(f.Data)
+			all = append(all, f)
+		case io.EOF:
+			return all
+		case ErrIdle:
+		default:
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLive: every frame comes once, in order, as it was sent, also those that were under way at Stop.
+func TestLive(t *testing.T) {
+	isolate(t)
+	veth(t)
+	l := open(t, LiveConfig{Interface: "near", RingSize: 8 << 20, Promiscuous: true})
+	var sent [][]byte
+	for i := range 20_000 { // more than the ring holds if nothing is returned to the kernel would be 32,768
+		sent = append(sent, ethernet(i, 60+i%150))
+	}
+	before := time.Now()
+	send(t, "far", sent...)
+	got := collect(t, l)
+	if len(got) != len(sent) {
+		t.Fatalf("%d frames of %d", len(got), len(sent))
+	}
+	for i, f := range got {
+		if !bytes.Equal(f.Data, sent[i]) || f.WireLen != len(sent[i]) || f.Link != dissect.LinkEthernet || f.Interface != uint32(l.Index()) {
+			t.Fatalf("frame %d: %+v, want % x", i, f, sent[i])
+		}
+		if at := f.Time.Time(); at.Before(before.Add(-time.Millisecond)) || at.After(time.Now()) {
+			t.Fatalf("frame %d: time %v, want one since %v", i, at, before)
+		}
+	}
+	s := l.Stats()
+	if s.Dropped != 0 || s.Duplicate != 0 || s.Interface == nil || s.Interface.RxPackets != uint64(len(sent)) {
+		t.Errorf("stats %+v %+v, want %d packets at the interface", s, s.Interface, len(sent))
+	}
+}
+
+// TestLiveAround: the ring goes around several times while it is being read.
+func TestLiveAround(t *testing.T) {
+	isolate(t)
+	veth(t)
+	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize})
+	const rounds, each = 40, 1000 // about 300 KiB a round
+	seen := 0
+	for range rounds {
+		var sent [][]byte
+		for i := range each {
+			sent = append(sent, ethernet(i, 200))
+		}
+		send(t, "far", sent...)
+		var f Frame
+		for n := 0; n < each; {
+			if err := l.Next(&f); err == ErrIdle {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			n++
+			seen++
+		}
+	}
+	seen += len(collect(t, l))
+	if s := l.Stats(); seen+int(s.Dropped) != rounds*each {
+		t.Errorf("%d frames and %d dropped, want %d in all", seen, s.Dropped, rounds*each)
+	}
+}
+
+// TestLiveDrops: what does not fit into the ring is counted to the packet.
+func TestLiveDrops(t *testing.T) {
+	isolate(t)
+	veth(t)
+	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize})
+	var sent [][]byte
+	for i := range 30_000 {
+		sent = append(sent, ethernet(i, 200))
+	}
+	send(t, "far", sent...)
+	got := collect(t, l)
+	for range 2 { // reading the counter does not lose it
+		if s := l.Stats(); s.Dropped == 0 || len(got)+int(s.Dropped) != len(sent) {
+			t.Errorf("%d frames and %d dropped, want %d in all", len(got), s.Dropped, len(sent))
+		}
+	}
+}
+
+// TestLiveVLAN: the kernel takes the outer tag off every frame; it must be back.
+func TestLiveVLAN(t *testing.T) {
+	isolate(t)
+	veth(t)
+	sent := [][]byte{
+		ethernet(1, 60), ethernet(2, 60, 0x8100, 42), ethernet(3, 60, 0x88a8, 0x6000|7), ethernet(4, 60, 0x88a8, 100, 0x8100, 200), ethernet(5, 60, 0x8100, 0),
+	}
+	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize, SnapLen: MaxSnapLen})
+	send(t, "far", sent...)
+	got := collect(t, l)
+	if len(got) != len(sent) {
+		t.Fatalf("%d frames of %d", len(got), len(sent))
+	}
+	for i, f := range got {
+		if !bytes.Equal(f.Data, sent[i]) || f.WireLen != len(sent[i]) {
+			t.Errorf("frame %d:\ngot  % x (%d)\nwant % x (%d)", i, f.Data, f.WireLen, sent[i], len(sent[i]))
+		}
+	}
+}
+
+func TestLiveSnapLen(t *testing.T) {
+	isolate(t)
+	veth(t)
+	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize, SnapLen: 64})
+	frame := ethernet(1, 1000)
+	send(t, "far", frame)
+	got := collect(t, l)
+	if len(got) != 1 || !bytes.Equal(got[0].Data, frame[:64]) || got[0].WireLen != len(frame) {
+		t.Errorf("got %+v, want the first 64 of %d bytes", got, len(frame))
+	}
+}
+
+// TestLoopback: every packet passes twice there, and is seen once.
+func TestLoopback(t *testing.T) {
+	isolate(t)
+	ip(t, "link", "set", "lo", "up")
+	for _, name := range []string{"lo", "any"} {
+		l := open(t, LiveConfig{Interface: name, RingSize: MinRingSize, Promiscuous: true})
+		listener, err := net.ListenPacket("udp", "127.0.0.1:9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("udp", "127.0.0.1:9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const packets = 10
+		for range packets {
+			if _, err := conn.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn.Close()
+		listener.Close()
+		lo, err := net.InterfaceByName("lo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp := 0
+		for _, f := range collect(t, l) {
+			var p dissect.Packet
+			if v := dissect.Dissect(f.Link, f.Data, f.WireLen, &p); v != dissect.OK || f.Interface != uint32(lo.Index) {
+				t.Errorf("%s: verdict %v of %+v", name, v, f)
+			}
+			if p.Proto == 17 && p.DstPort == 9 {
+				udp++
+			}
+		}
+		if s := l.Stats(); udp != packets || s.Duplicate < packets {
+			t.Errorf("%s: %d packets and %d copies left out, want %d and no fewer", name, udp, s.Duplicate, packets)
+		}
+	}
+}
+
+// TestTun: an interface without link header.
+func TestTun(t *testing.T) {
+	isolate(t)
+	ip(t, "tuntap", "add", "dev", "tun7", "mode", "tun")
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq("tun7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+		t.Skip(err)
+	}
+	ip(t, "link", "set", "tun7", "addrgenmode", "none", "up")
+	l := open(t, LiveConfig{Interface: "tun7", RingSize: MinRingSize, Promiscuous: true})
+	packet := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 8, 0, 0}
+	if _, err := unix.Write(fd, packet); err != nil {
+		t.Fatal(err)
+	}
+	got := collect(t, l)
+	if len(got) != 1 {
+		t.Fatalf("%d frames, want 1", len(got))
+	}
+	var p dissect.Packet
+	if v := dissect.Dissect(got[0].Link, got[0].Data, got[0].WireLen, &p); v != dissect.OK || p.IPBytes != 28 || p.SrcPort != 7 || p.DstPort != 9 {
+		t.Errorf("verdict %v, %+v", v, p)
+	}
+}
+
+// TestDownUpGone: an interface that goes down is waited for, one that is removed is an error.
+func TestDownUpGone(t *testing.T) {
+	isolate(t)
+	veth(t)
+	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize})
+	var f Frame
+	next := func() (err error) {
+		for range 20 {
+			if err = l.Next(&f); err != ErrIdle {
+				break
+			}
+		}
+		return err
+	}
+	ip(t, "link", "set", "near", "down")
+	if err := next(); err != ErrIdle {
+		t.Fatalf("down: %v, want %v", err, ErrIdle)
+	}
+	if s := l.Stats(); s.Downs != 1 {
+		t.Errorf("%d times down, want 1", s.Downs)
+	}
+	ip(t, "link", "set", "near", "up")
+	send(t, "far", ethernet(1, 60))
+	if err := next(); err != nil {
+		t.Fatalf("up again: %v", err)
+	}
+	ip(t, "link", "set", "near", "name", "renamed")
+	send(t, "far", ethernet(2, 60))
+	if err := next(); err != nil {
+		t.Fatalf("renamed: %v", err)
+	}
+	ip(t, "link", "del", "renamed")
+	if err := next(); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "near") {
+		t.Errorf("removed: %v, want %v", err, ErrGone)
+	}
+}
+
+func TestNoInterface(t *testing.T) {
+	isolate(t)
+	_, err := OpenLive(LiveConfig{Interface: "nowhere0"})
+	if err == nil || !strings.Contains(err.Error(), "nowhere0: no such network interface") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNoPermission(t *testing.T) {
+	err := fmt.Errorf("socket: %w", permission(unix.EPERM))
+	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "setcap cap_net_raw+ep") {
+		t.Errorf("error %v, want advice", err)
+	}
+}

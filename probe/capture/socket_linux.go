@@ -1,0 +1,82 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// hardwareType returns the ARPHRD_ value of an interface.
+func hardwareType(name string) (uint16, error) {
+	if name == "any" {
+		return unix.ARPHRD_NONE, nil
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("socket: %w", err)
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, req); err != nil {
+		return 0, fmt.Errorf("hardware type: %w", err)
+	}
+	return req.Uint16(), nil // sa_family of ifr_hwaddr
+}
+
+// cut takes only the first n bytes of each packet: a socket filter of one instruction.
+func cut(fd, n int) error {
+	filter := [1]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(n)}}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+}
+
+// refuse takes no more packets.
+func refuse(fd int) error { return cut(fd, 0) }
+
+// interfaceCounters asks the kernel for the counters of an interface (RTM_GETLINK, struct rtnl_link_stats64); it is false
+// when there is no such interface. Not /sys/class/net: that belongs to a mount, which may be of another network namespace.
+func interfaceCounters(index int) (Counters, bool) {
+	table, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
+	if err != nil {
+		return Counters{}, false
+	}
+	messages, err := syscall.ParseNetlinkMessage(table)
+	if err != nil {
+		return Counters{}, false
+	}
+	for _, m := range messages {
+		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
+			continue
+		}
+		if int((*unix.IfInfomsg)(unsafe.Pointer(&m.Data[0])).Index) != index {
+			continue
+		}
+		attributes, err := syscall.ParseNetlinkRouteAttr(&m)
+		if err != nil {
+			return Counters{}, true
+		}
+		for _, a := range attributes {
+			if a.Attr.Type == unix.IFLA_STATS64 && len(a.Value) >= 9*8 {
+				return linkStats(a.Value), true
+			}
+		}
+		return Counters{}, true
+	}
+	return Counters{}, false
+}
+
+// linkStats reads the beginning of a struct rtnl_link_stats64 (linux/if_link.h).
+func linkStats(b []byte) Counters {
+	field := func(i int) uint64 { return binary.NativeEndian.Uint64(b[8*i:]) }
+	c := Counters{RxPackets: field(0), TxPackets: field(1), RxBytes: field(2), TxBytes: field(3), RxErrors: field(4), RxDropped: field(6)}
+	if len(b) >= 16*8 {
+		c.RxMissed = field(15)
+	}
+	return c
+}
