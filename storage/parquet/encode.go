@@ -1,0 +1,285 @@
+package parquet
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/caprock-net/caprock/netflow"
+)
+
+// Options says how row groups are encoded. The zero value is what a collector wants.
+type Options struct {
+	NoBloom bool // leave out the Bloom filters of src_addr and dst_addr
+}
+
+// RowGroup is an encoded row group, ready to be appended to a file. It belongs to the Encoder's caller until Append has
+// returned.
+type RowGroup struct {
+	rowGroup
+	data []byte // pages and Bloom filters
+}
+
+// Rows returns the number of rows.
+func (g *RowGroup) Rows() int { return g.rows }
+
+// Size returns the number of bytes that the row group adds to a file, without its part of the footer.
+func (g *RowGroup) Size() int { return len(g.data) }
+
+// Encoder encodes row groups and keeps its memory, about 10 MiB for row groups of 131072 rows, from one to the next.
+type Encoder struct {
+	opt      Options
+	z        *zstd.Encoder
+	nums     []uint64
+	addrs    []netflow.Addr
+	versions []uint8
+	codes    []uint32
+	numbers  *numbers
+	addrDict *addresses
+
+	dict, data, packed []byte // pages before compression, and one after
+	blooms             [netflow.NumColumns][]byte
+}
+
+// NewEncoder makes an encoder.
+func NewEncoder(opt Options) *Encoder {
+	return &Encoder{opt: opt, z: newCompressor(), numbers: newNumbers(), addrDict: newAddresses()}
+}
+
+var encoders = sync.Pool{New: func() any { return NewEncoder(Options{}) }}
+
+// EncodeRowGroup encodes the rows of batches, one after the other, as a row group of 1 to MaxRows rows. It may be called
+// by several goroutines at once; the batches are only read.
+func EncodeRowGroup(batches []*netflow.Batch, opt Options) (*RowGroup, error) {
+	e := encoders.Get().(*Encoder)
+	defer encoders.Put(e)
+	e.opt = opt
+	return e.Encode(batches)
+}
+
+// Encode is EncodeRowGroup with the memory of e.
+func (e *Encoder) Encode(batches []*netflow.Batch) (*RowGroup, error) {
+	return e.encode(batchSource(batches))
+}
+
+// source is where an encoder finds the values of a row group, a column at a time.
+type source interface {
+	rows() int
+	// numbers appends the values of a column that is not of KindAddr, addrs those of one that is, to dst, which is
+	// empty. None at all means that all are zero.
+	numbers(dst []uint64, c netflow.Column) ([]uint64, error)
+	addrs(dst []netflow.Addr, c netflow.Column) ([]netflow.Addr, error)
+}
+
+func (e *Encoder) encode(src source) (*RowGroup, error) {
+	rows := src.rows()
+	if rows < 1 || rows > MaxRows {
+		return nil, fmt.Errorf("row group of %d rows, not 1 to %d", rows, MaxRows)
+	}
+	g := &RowGroup{rowGroup: rowGroup{rows: rows, chunks: make([]chunk, 0, netflow.NumColumns)}}
+	g.data = make([]byte, 0, 4096+rows*40)
+	e.codes = room(e.codes, rows)
+	e.versions = e.versions[:0]
+	for _, c := range netflow.Columns() {
+		var err error
+		m := chunk{column: c, known: true}
+		if c.Kind() == netflow.KindAddr {
+			err = e.addrColumn(g, &m, src)
+		} else {
+			err = e.numberColumn(g, &m, src)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("column %v: %w", c, err)
+		}
+		g.chunks = append(g.chunks, m)
+	}
+	for i := range g.chunks {
+		if b := e.blooms[i]; len(b) > 0 {
+			c := &g.chunks[i]
+			c.bloomAt = int64(len(g.data))
+			g.data = appendBloom(g.data, b)
+			c.bloomLength = int32(int64(len(g.data)) - c.bloomAt - bloomChecksum)
+			e.blooms[i] = b[:0]
+		}
+	}
+	return g, nil
+}
+
+func (e *Encoder) numberColumn(g *RowGroup, m *chunk, src source) error {
+	v, err := src.numbers(e.nums[:0], m.column)
+	if err != nil {
+		return err
+	}
+	e.nums = v[:0]
+	kind := m.column.Kind()
+	if m.hasBounds = kind != netflow.KindMAC; len(v) == 0 {
+		e.constantColumn(g, m, 0)
+		return nil
+	}
+	m.lo, m.hi = bounds(v, kind == netflow.KindTime)
+	switch {
+	case m.lo == m.hi:
+		e.constantColumn(g, m, m.lo)
+	case kind == netflow.KindTime:
+		e.data = appendDelta(e.data[:0], v)
+		m.encoding = encodingDeltaBinaryPacked
+		e.pages(g, m, 0)
+	case e.numbers.encode(e.codes[:len(v)], v, dictionaryLimit(kind, len(v))):
+		e.dict = e.dict[:0]
+		for _, x := range e.numbers.values {
+			e.dict = appendValue(e.dict, kind, x)
+		}
+		n := len(e.numbers.values)
+		e.data = appendCodes(e.data[:0], e.codes[:len(v)], n)
+		m.encoding = encodingRLEDictionary
+		e.pages(g, m, n)
+	default:
+		e.plainColumn(g, m, v)
+	}
+	return nil
+}
+
+// dictionaryLimit returns how many distinct values a dictionary of a column may have. MAC addresses are text and always
+// have one.
+func dictionaryLimit(kind netflow.Kind, rows int) int {
+	if kind == netflow.KindMAC {
+		return rows
+	}
+	return max(256, rows/2)
+}
+
+func bounds(v []uint64, signed bool) (lo, hi uint64) {
+	var flip uint64
+	if signed {
+		flip = 1 << 63
+	}
+	lo, hi = v[0]^flip, v[0]^flip
+	for _, x := range v {
+		lo, hi = min(lo, x^flip), max(hi, x^flip)
+	}
+	return lo ^ flip, hi ^ flip
+}
+
+// appendValue appends a value as it stands in a dictionary or a plain page.
+func appendValue(dst []byte, kind netflow.Kind, x uint64) []byte {
+	switch columnTypes[kind].physical {
+	case typeInt32:
+		return le.AppendUint32(dst, uint32(x))
+	case typeInt64:
+		return le.AppendUint64(dst, x)
+	}
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	if x != 0 {
+		dst = netflow.MACFrom(x).AppendText(dst)
+	}
+	le.PutUint32(dst[at:], uint32(len(dst)-at-4))
+	return dst
+}
+
+func (e *Encoder) constantColumn(g *RowGroup, m *chunk, x uint64) {
+	e.dict = appendValue(e.dict[:0], m.column.Kind(), x)
+	e.data = appendConstantCodes(e.data[:0], g.rows)
+	m.encoding = encodingRLEDictionary
+	e.pages(g, m, 1)
+}
+
+func (e *Encoder) plainColumn(g *RowGroup, m *chunk, v []uint64) {
+	kind := m.column.Kind()
+	e.data = e.data[:0]
+	for _, x := range v {
+		e.data = appendValue(e.data, kind, x)
+	}
+	m.encoding = encodingPlain
+	e.pages(g, m, 0)
+}
+
+func (e *Encoder) addrColumn(g *RowGroup, m *chunk, src source) error {
+	v, err := src.addrs(e.addrs[:0], m.column)
+	if err != nil {
+		return err
+	}
+	e.addrs = v[:0]
+	ofFlow := m.column == netflow.SrcAddr || m.column == netflow.DstAddr
+	if len(v) == 0 && ofFlow { // :: for all flows that have addresses
+		v = room(e.addrs, g.rows)
+		clear(v)
+		e.addrs = v[:0]
+	}
+	var versions []uint8
+	if ofFlow {
+		if versions, err = e.ipVersions(g.rows, src); err != nil {
+			return err
+		}
+	}
+	e.addrDict.encode(e.codes, v, versions)
+	if len(v) == 0 {
+		e.addrDict.none()
+	}
+	n := len(e.addrDict.values)
+	bloom := ofFlow && !e.opt.NoBloom
+	if bloom {
+		size := bloomSize(n)
+		e.blooms[m.column] = room(e.blooms[m.column], size)
+		clear(e.blooms[m.column])
+	}
+	e.dict = e.dict[:0]
+	for i := range e.addrDict.values {
+		at := len(e.dict)
+		e.dict = append(e.dict, 0, 0, 0, 0)
+		if i+1 != e.addrDict.absent {
+			e.dict = appendAddr(e.dict, &e.addrDict.values[i])
+		}
+		le.PutUint32(e.dict[at:], uint32(len(e.dict)-at-4))
+		if bloom {
+			bloomInsert(e.blooms[m.column], bloomHash(e.dict[at+4:]))
+		}
+	}
+	if n == 1 {
+		e.data = appendConstantCodes(e.data[:0], g.rows)
+	} else {
+		e.data = appendCodes(e.data[:0], e.codes[:g.rows], n)
+	}
+	m.encoding = encodingRLEDictionary
+	e.pages(g, m, n)
+	return nil
+}
+
+// ipVersions returns the IP version of every row, or nil when all are 0.
+func (e *Encoder) ipVersions(rows int, src source) ([]uint8, error) {
+	if len(e.versions) == rows {
+		return e.versions, nil
+	}
+	v, err := src.numbers(e.nums[:0], netflow.IPVersion)
+	if err != nil || len(v) == 0 {
+		return nil, err
+	}
+	e.nums = v[:0]
+	e.versions = room(e.versions, rows)
+	for i, x := range v {
+		e.versions[i] = uint8(x)
+	}
+	return e.versions, nil
+}
+
+// pages appends the dictionary page of n values, when the encoding has one, and the data page to g and finishes m.
+func (e *Encoder) pages(g *RowGroup, m *chunk, n int) {
+	begin := len(g.data)
+	if m.encoding == encodingRLEDictionary {
+		m.dictAt = int64(begin)
+		e.page(g, m, pageHeader{kind: pageDictionary, values: int32(n), encoding: encodingPlain}, e.dict)
+	}
+	m.dataAt = int64(len(g.data))
+	e.page(g, m, pageHeader{kind: pageData, values: int32(g.rows), encoding: m.encoding}, e.data)
+	m.size = int64(len(g.data) - begin)
+}
+
+func (e *Encoder) page(g *RowGroup, m *chunk, h pageHeader, body []byte) {
+	z, at, stored := e.z, len(g.data), 0
+	if len(body) < 64 {
+		z = nil
+	}
+	g.data, stored = appendPage(g.data, z, h, body, &e.packed)
+	m.rawSize += int64(len(g.data) - at - stored + len(body))
+}
