@@ -111,7 +111,7 @@ func appendPage(dst []byte, z *zstd.Encoder, h pageHeader, body []byte, scratch 
 // appendStored appends a zstd frame (RFC 8878 section 3.1.1) of raw blocks: what is not worth compressing. The codec
 // cannot be left out instead, because parquet-go takes the codec of a column's first chunk for all of them.
 func appendStored(dst, body []byte) []byte {
-	const largest = 128 << 10 // Block_Maximum_Size
+	const largest = 128 << 10                               // Block_Maximum_Size
 	dst = append(dst, 0x28, 0xb5, 0x2f, 0xfd, 0b10_1_00000) // magic; content size of four bytes, single segment
 	dst = le.AppendUint32(dst, uint32(len(body)))
 	for {
