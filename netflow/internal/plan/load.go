@@ -129,17 +129,27 @@ func loadMAC(dst []netflow.MAC, r rows) {
 	}
 }
 
-// family decides the IP version of each record of a layout that has addresses of both families.
+// family decides the IP version of each record of a layout that has addresses of both families: by the element ipVersion,
+// else by the addresses that are not zero. When neither are, the packets were tunnelled, and the family that comes first
+// is that of the outer header (RFC 7011 section 8), like the first of two protocols or ports.
 func (p *Plan) family(dst []uint8, data []byte, stride int, slots []slot) {
+	first, second := uint8(4), uint8(6)
+	if min(p.slotOf[roleSrc6]-1, p.slotOf[roleDst6]-1) < min(p.slotOf[roleSrc4]-1, p.slotOf[roleDst4]-1) {
+		first, second = 6, 4
+	}
 	for i := range dst {
 		record := data[i*stride : (i+1)*stride]
+		four := !p.isZero(roleSrc4, record, slots) || !p.isZero(roleDst4, record, slots)
+		six := !p.isZero(roleSrc6, record, slots) || !p.isZero(roleDst6, record, slots)
 		switch v := p.number(roleIPVersion, record, slots); {
 		case v == 4 || v == 6:
 			dst[i] = uint8(v)
-		case p.isZero(roleSrc6, record, slots) && p.isZero(roleDst6, record, slots):
-			dst[i] = 4
+		case four == six:
+			dst[i] = first
+		case four == (first == 4):
+			dst[i] = first
 		default:
-			dst[i] = 6
+			dst[i] = second
 		}
 	}
 }
