@@ -25,7 +25,7 @@ const MinBytes = 512
 // been told, and a boot time chosen so that collectors compute the times of flows to the millisecond (package uptime).
 //
 // Flows of one datagram are grouped by template; 8-byte counters, the fields that every collector tried understands
-// (8 12 27 28 7 11 4 6 5 60 61 136 22 21 1 2 10 14), and only for flows that have them ICMP type and code (32, 139), VLAN
+// (8 12 27 28 7 11 4 6 5 60 61 136 22 21 1 2 10 14), and only for flows that have them ICMP type and code (32, 178 179), VLAN
 // and MAC addresses (58 56 80), and AS numbers, masks, next hop and forwarding status (16 17 89 9 13 15 29 30 62). It is
 // not for concurrent use.
 type Encoder struct {

@@ -56,9 +56,10 @@ func layoutOf(r *netflow.Record) layout {
 // field is a field specifier: the number of the field type and the bytes of its value.
 type field struct{ id, size uint16 }
 
+// ICMP of IPv6 has its type and code apart (178, 179): nfcapd does not find them in 139.
 var (
 	addressFields = [...][]field{layoutIPv4: {{8, 4}, {12, 4}}, layoutIPv6: {{27, 16}, {28, 16}}, layoutNoAddress: nil}
-	icmpFields    = [...][]field{layoutIPv4: {{32, 2}}, layoutIPv6: {{139, 2}}, layoutNoAddress: nil}
+	icmpFields    = [...][]field{layoutIPv4: {{32, 2}}, layoutIPv6: {{178, 1}, {179, 1}}, layoutNoAddress: nil}
 	routeFields   = [...][]field{
 		layoutIPv4:      {{16, 4}, {17, 4}, {89, 1}, {9, 1}, {13, 1}, {15, 4}},
 		layoutIPv6:      {{16, 4}, {17, 4}, {89, 1}, {29, 1}, {30, 1}, {62, 16}},

@@ -40,10 +40,10 @@ func ping6() netflow.Record {
 
 // Clocks as in the golden datagrams of version 5: header 53155f3f at uptime 0036fa38, flow from 0036ef7a to 0036f93e.
 const golden = "0009 0006 0036fa38 53155f3f 00000000 0a0b0c0d" + // 6 records: 3 templates, 1 of options, 2 flows
-	// Two templates, ids 256 and 285, of 16 and 26 fields: 4 + 4+64 + 4+104 = 180 bytes.
-	"0000 00b4" +
+	// Two templates, ids 256 and 285, of 16 and 27 fields: 4 + 4+64 + 4+108 = 184 bytes.
+	"0000 00b8" +
 	"0100 0010" + "00080004 000c0004" + base +
-	"011d 001a" + "001b0010 001c0010" + base + "008b0002" + "003a0002 00380006 00500006" +
+	"011d 001b" + "001b0010 001c0010" + base + "00b20001 00b30001" + "003a0002 00380006 00500006" +
 	"00100004 00110004 00590001 001d0001 001e0001 003e0010" +
 	// Options template 288, scope system, sampling interval and algorithm: 4 + 18 + 2 of padding.
 	"0001 0018" + "0120 0004 0008 00010004 00220004 00230001 0000" +
