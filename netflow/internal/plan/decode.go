@@ -149,40 +149,37 @@ func (p *Plan) extend(b *netflow.Batch, n int, ctx *Context) int {
 func (p *Plan) run(b *netflow.Batch, from int, data []byte, slots []slot, ctx *Context) (undated int) {
 	to := b.Len()
 	stride := len(data) / (to - from)
+	r := rows{data: data, stride: stride, family: b.IPVersion[from:to]}
 	for _, o := range p.ops {
-		var s slot
 		if int(o.slot) < len(slots) {
-			s = slots[o.slot]
+			r.off, r.width = int(slots[o.slot].off), int(slots[o.slot].width)
 		}
-		r := rows{data: data, stride: stride, off: int(s.off), width: int(s.width), when: o.when}
-		if o.when > whenZero {
-			r.family = b.IPVersion[from:to]
-		}
+		r.when = o.when
 		switch o.code {
 		case opUint8:
-			load(b.Uint8s(o.col)[from:], r, 1)
+			load(b.Uint8s(o.col)[from:], &r, 1)
 		case opUint16:
-			load(b.Uint16s(o.col)[from:], r, 2)
+			load(b.Uint16s(o.col)[from:], &r, 2)
 		case opUint32:
-			load(b.Uint32s(o.col)[from:], r, 4)
+			load(b.Uint32s(o.col)[from:], &r, 4)
 		case opUint64:
-			load(b.Uint64s(o.col)[from:], r, 8)
+			load(b.Uint64s(o.col)[from:], &r, 8)
 		case opAddr4:
-			loadAddr4(b.Addrs(o.col)[from:], r, o.col == netflow.NextHop)
+			loadAddr4(b.Addrs(o.col)[from:], &r, o.col == netflow.NextHop)
 		case opAddr6:
-			loadAddr6(b.Addrs(o.col)[from:], r)
+			loadAddr6(b.Addrs(o.col)[from:], &r)
 		case opMAC:
-			loadMAC(b.MACs(o.col)[from:], r)
+			loadMAC(b.MACs(o.col)[from:], &r)
 		case opVersion:
 			fill(b.IPVersion[from:to], o.when)
 		case opFamily:
 			p.family(b.IPVersion[from:to], data, stride, slots)
 		case opNoAddr4:
-			noAddr4(b.Addrs(o.col)[from:], r)
+			noAddr4(b.Addrs(o.col)[from:], &r)
 		case opSecond, opMilli, opNTP, opDelta:
-			loadTime(b.Times(o.col)[from:], r, o.code, ctx)
+			loadTime(b.Times(o.col)[from:], &r, o.code, ctx)
 		case opUptime:
-			undated = max(undated, p.uptimes(b.Times(o.col)[from:], r, slots, ctx))
+			undated = max(undated, p.uptimes(b.Times(o.col)[from:], &r, slots, ctx))
 		case opSpan:
 			p.spans(b.Start[from:to], b.End[from:to], data, stride, slots)
 		case opICMP:

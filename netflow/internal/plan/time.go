@@ -15,16 +15,17 @@ const (
 )
 
 // loadTime reads absolute times, and times before the message's export time.
-func loadTime(dst []netflow.Timestamp, r rows, code opcode, ctx *Context) {
-	if len(dst) == 0 || r.width == 0 {
+func loadTime(dst []netflow.Timestamp, r *rows, code opcode, ctx *Context) {
+	if r.width == 0 {
 		return
 	}
 	if code == opMilli && r.width == 8 && r.when == 0 {
-		src := r.data[r.off:]
+		data, at, stride := r.data, r.off, r.stride
 		for i := range dst {
-			if v := binary.BigEndian.Uint64(src[i*r.stride:]); v <= maxMilli {
+			if v := binary.BigEndian.Uint64(data[at : at+8]); v <= maxMilli {
 				dst[i] = netflow.Timestamp(v * 1000)
 			}
+			at += stride
 		}
 		return
 	}
@@ -69,15 +70,16 @@ func ntp(v uint64) netflow.Timestamp {
 // uptimes reads times in milliseconds since the exporter booted. The difference to the uptime of the header is a signed
 // 32-bit number, so that it is right when the counter wraps between the two (RFC 3954 section 5.1). A record may bring
 // the time of the boot itself, systemInitTimeMilliseconds. It returns how many rows cannot be dated.
-func (p *Plan) uptimes(dst []netflow.Timestamp, r rows, slots []slot, ctx *Context) (undated int) {
-	if len(dst) == 0 || r.width == 0 {
+func (p *Plan) uptimes(dst []netflow.Timestamp, r *rows, slots []slot, ctx *Context) (undated int) {
+	if r.width == 0 {
 		return 0
 	}
-	src, stride := r.data[r.off:], r.stride
+	data, at, stride := r.data, r.off, r.stride
 	if r.when == 0 && r.width == 4 && ctx.HasUptime && !p.has(roleInitTime) {
 		export, uptime := int64(ctx.Export), ctx.Uptime
 		for i := range dst {
-			dst[i] = netflow.Timestamp(export - int64(int32(uptime-binary.BigEndian.Uint32(src[i*stride:])))*1000)
+			dst[i] = netflow.Timestamp(export - int64(int32(uptime-binary.BigEndian.Uint32(data[at:at+4])))*1000)
+			at += stride
 		}
 		return 0
 	}
@@ -86,7 +88,7 @@ func (p *Plan) uptimes(dst []netflow.Timestamp, r rows, slots []slot, ctx *Conte
 			continue
 		}
 		uptime, known := ctx.Uptime, ctx.HasUptime
-		if boot := p.number(roleInitTime, r.data[i*stride:(i+1)*stride], slots); boot != 0 && boot <= maxMilli {
+		if boot := p.number(roleInitTime, data[i*stride:(i+1)*stride], slots); boot != 0 && boot <= maxMilli {
 			uptime, known = UptimeAt(ctx.Export, int64(boot)), true
 		}
 		if !known {
