@@ -1,8 +1,8 @@
 package query
 
 import (
-	"cmp"
 	"fmt"
+	"math"
 	"math/bits"
 	"strings"
 	"time"
@@ -125,31 +125,31 @@ func (o Order) needs() CounterSet {
 	}[o]
 }
 
-// compare orders two groups by their counters.
-func (o Order) compare(a, b *Counters) int {
+// rank maps counters to a number that grows with what the order compares. ByKey has none.
+func (o Order) rank(c *Counters) uint64 {
 	switch o {
 	case ByBytes:
-		return cmp.Compare(a.Bytes, b.Bytes)
+		return c.Bytes
 	case ByPackets:
-		return cmp.Compare(a.Packets, b.Packets)
+		return c.Packets
 	case ByFlows:
-		return cmp.Compare(a.Flows, b.Flows)
+		return c.Flows
 	case ByReverseBytes:
-		return cmp.Compare(a.ReverseBytes, b.ReverseBytes)
+		return c.ReverseBytes
 	case ByReversePackets:
-		return cmp.Compare(a.ReversePackets, b.ReversePackets)
+		return c.ReversePackets
 	case ByFirst:
-		return cmp.Compare(a.First, b.First)
+		return uint64(c.First) ^ signBit
 	case ByLast:
-		return cmp.Compare(a.Last, b.Last)
+		return uint64(c.Last) ^ signBit
 	case ByDuration:
-		return cmp.Compare(a.Duration(), b.Duration())
+		return uint64(c.Duration())
 	case ByPacketsPerSecond:
-		return cmp.Compare(a.PacketsPerSecond(), b.PacketsPerSecond())
+		return math.Float64bits(c.PacketsPerSecond()) // the bits of floats >= 0 are in the order of the floats
 	case ByBitsPerSecond:
-		return cmp.Compare(a.BitsPerSecond(), b.BitsPerSecond())
+		return math.Float64bits(c.BitsPerSecond())
 	case ByBytesPerPacket:
-		return cmp.Compare(a.BytesPerPacket(), b.BytesPerPacket())
+		return math.Float64bits(c.BytesPerPacket())
 	}
 	return 0
 }

@@ -46,6 +46,7 @@ type view struct {
 	dense   [netflow.NumColumns][]uint64
 	spread  netflow.ColumnSet // of dense that are up to date
 
+	zeros    []uint64 // always 0
 	matches  []uint8  // scratch: 1 for each dictionary entry that matches
 	free     []bitmap // scratch bitmaps
 	selected bitmap
@@ -68,8 +69,14 @@ func (v *view) column(c netflow.Column) (*column.Vector, error) {
 	return vec, nil
 }
 
-// numbers returns a column as a value a row.
+// numbers returns a column as a value a row. It must not be changed.
 func (v *view) numbers(c netflow.Column) ([]uint64, error) {
+	if lo, hi, ok := v.chunk.Bounds(c); ok && lo == 0 && hi == 0 && !v.have.Has(c) {
+		if len(v.zeros) < v.rows {
+			v.zeros = make([]uint64, v.rows)
+		}
+		return v.zeros[:v.rows], nil
+	}
 	vec, err := v.column(c)
 	if err != nil {
 		return nil, err

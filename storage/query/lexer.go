@@ -120,7 +120,7 @@ func badByte(text string, i int) *SyntaxError {
 	case '"', '\'':
 		e.Hint = "nothing needs quotes here"
 	case '&', '|':
-		e.Expected = []string{"and", "or"}
+		e.Expected = []string{`"and"`, `"or"`}
 	case '@':
 		e.Hint = "filters do not include files"
 	default:

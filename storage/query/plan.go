@@ -129,8 +129,8 @@ func lowerColumn(t *test, c netflow.Column) node {
 		return &numberNode{column: c, set: t.times(), flip: signBit}
 	}
 	set := t.numbers()
-	lacking := t.field.lacking && t.op != opEq && t.op != opIn
-	if lacking || c == netflow.ReversePackets || c == netflow.ReverseBytes {
+	lacking := t.field.lacking || c == netflow.ReversePackets || c == netflow.ReverseBytes
+	if lacking && t.op != opEq && t.op != opIn {
 		set = set.without(0)
 	}
 	return &numberNode{column: c, set: set}

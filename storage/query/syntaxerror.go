@@ -1,6 +1,7 @@
 package query
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -92,7 +93,7 @@ func quote(s string) string {
 		}
 		s = s[:n] + "..."
 	}
-	return `"` + printable(s) + `"`
+	return strconv.Quote(s)
 }
 
 // suggest returns the candidate nearest to word if it is near enough to be a typing error, else "".
@@ -100,9 +101,13 @@ func suggest(word string, candidates []string) string {
 	if len(word) > 24 {
 		return ""
 	}
-	best, bestDistance := "", 1+min(2, len(word)/3)
+	best, bestDistance := "", 2*(1+min(2, len(word)/3))
 	for _, c := range candidates {
-		if d := editDistance(word, c); d < bestDistance && d < len(c) {
+		d := 2 * editDistance(word, c)
+		if strings.HasPrefix(c, word) {
+			d-- // of candidates equally far away, one that was begun
+		}
+		if d < bestDistance && d < 2*len(c) {
 			best, bestDistance = c, d
 		}
 	}

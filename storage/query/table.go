@@ -1,0 +1,197 @@
+package query
+
+import (
+	"math/bits"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/caprock-net/caprock/netflow"
+)
+
+// layout says what the words of an entry are. A group's entry is its key, the number of flows, the sums that are wanted,
+// and the first and last time if wanted. An entry on its way to the tables has its hash before.
+type layout struct {
+	keys   int        // words of the key
+	counts CounterSet // what is counted besides flows
+	sums   int        // flows and the wanted ones of packets, bytes and their reverses
+	times  int        // first and last, as wanted
+}
+
+func newLayout(keys int, counts CounterSet) layout {
+	return layout{
+		keys: keys, counts: counts,
+		sums:  1 + bits.OnesCount8(uint8(counts&(CountFirst-1))),
+		times: bits.OnesCount8(uint8(counts & (CountFirst | CountLast))),
+	}
+}
+
+// width returns the words of an entry.
+func (l layout) width() int { return l.keys + l.sums + l.times }
+
+// merge adds the counters b of an entry to a, and ors 1 to full if a sum overflows.
+func (l layout) merge(a, b []uint64, full *uint64) {
+	a, b = a[:l.sums+l.times], b[:l.sums+l.times]
+	for i := range l.sums {
+		a[i] = addSaturating(a[i], b[i], full)
+	}
+	if l.times == 0 {
+		return
+	}
+	i := l.sums
+	if l.counts&CountFirst != 0 {
+		a[i] = earliest(a[i], b[i])
+		i++
+	}
+	if l.counts&CountLast != 0 {
+		a[i] = latest(a[i], b[i])
+	}
+}
+
+// earliest and latest choose of two times; 0 is not told.
+func earliest(a, b uint64) uint64 {
+	if a == 0 || b != 0 && int64(b) < int64(a) {
+		return b
+	}
+	return a
+}
+
+func latest(a, b uint64) uint64 {
+	if a == 0 || b != 0 && int64(b) > int64(a) {
+		return b
+	}
+	return a
+}
+
+// counters turns an entry's words after the key to Counters.
+func (l layout) counters(words []uint64) (c Counters) {
+	c.Flows = words[0]
+	i := 1
+	for bit, v := range [...]*uint64{&c.Packets, &c.Bytes, &c.ReversePackets, &c.ReverseBytes} {
+		if l.counts>>bit&1 != 0 {
+			*v = words[i]
+			i++
+		}
+	}
+	if l.counts&CountFirst != 0 {
+		c.First = netflow.Timestamp(words[i])
+		i++
+	}
+	if l.counts&CountLast != 0 {
+		c.Last = netflow.Timestamp(words[i])
+	}
+	return c
+}
+
+// partitions is into how many tables groups are divided by the upper bits of their hash, so that each table is small
+// enough for the cache while a batch of entries goes into it, and so that workers seldom meet at a lock.
+const partitions = 256
+
+// partitionOf returns the table of a hash; the lower bits choose the slot.
+func partitionOf(hash uint64) int { return int(hash >> 56) }
+
+// blockEntries is how many entries a table allocates at once.
+const blockEntries = 256
+
+// table holds the groups of one partition: slots of an open-addressing hash table that point to entries, which never move.
+type table struct {
+	mu     sync.Mutex
+	slots  []uint64 // lower 32 bits of the hash << 32 | number of the entry + 1; 0 is free
+	n      int
+	blocks [][]uint64
+	full   uint64 // 1 after a sum overflowed
+}
+
+// add merges staged entries, each of a hash and l.width() words, and returns how many groups are new.
+func (t *table) add(l layout, staged []uint64) int {
+	before := t.n
+	width := l.width()
+	for len(staged) > 0 {
+		hash, entry := staged[0], staged[1:1+width]
+		staged = staged[1+width:]
+		if 4*t.n >= 3*len(t.slots) {
+			t.grow()
+		}
+		mask := uint64(len(t.slots) - 1)
+		tag := hash << 32
+		for i := hash & mask; ; i = (i + 1) & mask {
+			s := t.slots[i]
+			if s == 0 {
+				t.n++
+				t.slots[i] = tag | uint64(t.n)
+				copy(t.allocate(width), entry)
+				break
+			}
+			if s>>32 != tag>>32 {
+				continue
+			}
+			if have := t.entry(int(uint32(s))-1, width); sameKey(have[:l.keys], entry) {
+				l.merge(have[l.keys:], entry[l.keys:], &t.full)
+				break
+			}
+		}
+	}
+	return t.n - before
+}
+
+func sameKey(a, b []uint64) bool {
+	b = b[:len(a)]
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// entry returns the words of entry i.
+func (t *table) entry(i, width int) []uint64 {
+	at := i % blockEntries * width
+	return t.blocks[i/blockEntries][at : at+width]
+}
+
+// allocate returns room for entry number t.n - 1.
+func (t *table) allocate(width int) []uint64 {
+	if t.n > len(t.blocks)*blockEntries {
+		t.blocks = append(t.blocks, make([]uint64, blockEntries*width))
+	}
+	return t.entry(t.n-1, width)
+}
+
+func (t *table) grow() {
+	slots := make([]uint64, max(64, 2*len(t.slots)))
+	mask := uint64(len(slots) - 1)
+	for _, s := range t.slots {
+		if s == 0 {
+			continue
+		}
+		i := s >> 32 & mask
+		for slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		slots[i] = s
+	}
+	t.slots = slots
+}
+
+// hashSeeds make hashes differ from process to process, so that no one can send flows that collide.
+var hashSeeds = func() (seeds [maxKeyWords]uint64) {
+	for i := range seeds {
+		seeds[i] = rand.Uint64() | 1
+	}
+	return seeds
+}()
+
+// mix folds the 128-bit product of a hash so far with a word, and a seed.
+func mix(hash, word, seed uint64) uint64 {
+	hi, lo := bits.Mul64(hash^word, seed)
+	return hi ^ lo
+}
+
+// hashKey hashes a key of a few words.
+func hashKey(key []uint64) uint64 {
+	h := hashSeeds[len(hashSeeds)-1]
+	for i, w := range key {
+		h = mix(h, w, hashSeeds[i])
+	}
+	return h
+}
