@@ -161,3 +161,36 @@ func BenchmarkAddBatch(b *testing.B) {
 	}
 	report(b, c)
 }
+
+// BenchmarkFlood adds packets to a full table, each of a flow of its own: every one of them evicts a flow. Between them
+// run packets of flows that stay and must be passed over.
+func BenchmarkFlood(b *testing.B) {
+	c := newCache(b, flowcache.Config{MaxFlows: 1 << 18})
+	var batch [flowcache.BatchSize]flowcache.Packet
+	emit := func(*netflow.Record) {}
+	i := 0
+	packet := func() {
+		p := &batch[i%len(batch)]
+		*p = flowcache.Packet{Time: netflow.Timestamp(i)}
+		p.IPVersion, p.Proto, p.IPBytes = 4, netflow.ProtoUDP, 60
+		if i%2 == 0 {
+			p.Src = netflow.AddrFrom4([4]byte{1, byte(i >> 17), byte(i >> 9), byte(i >> 1)}) // 1<<17 that stay
+			p.Src[13] &= 1
+		} else {
+			binary.BigEndian.PutUint64(p.Src[:], uint64(i))
+		}
+		if i++; i%len(batch) == 0 {
+			c.AddBatch(batch[:], emit)
+		}
+	}
+	for range 1 << 20 {
+		packet()
+	}
+	before := c.Stats()
+	for b.Loop() {
+		packet()
+	}
+	s := c.Stats()
+	report(b, c)
+	b.ReportMetric(float64(s.Evicted-before.Evicted)/float64(b.N), "evicted/packet")
+}

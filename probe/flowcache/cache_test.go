@@ -81,6 +81,7 @@ func TestTCPExpiry(t *testing.T) {
 	m.tcp(1, 1, netflow.TCPFin|netflow.TCPAck)
 	m.tcp(second/2, 1, netflow.TCPAck)
 	m.tcp(second/2, 2, netflow.TCPAck)
+	m.tcp(second+1, 2, netflow.TCPAck)
 	m.want("within a second", "")
 	m.tcp(second+2, 2, netflow.TCPAck)
 	m.want("after a second", "1 3 3")
@@ -89,7 +90,7 @@ func TestTCPExpiry(t *testing.T) {
 	m.want("ports used again", "3 1 3")
 	m.tcp(2*second+2, 3, netflow.TCPFin)
 	m.Flush(m.emit)
-	m.want("flush tells those that had ended", "3 2 3, 2 2 4")
+	m.want("flush tells those that had ended", "3 2 3, 2 3 4")
 
 	m = newMeter(t, flowcache.Config{})
 	m.tcp(0, 1, netflow.TCPFin)
