@@ -57,10 +57,6 @@ func TestNumbers(t *testing.T) {
 		{flowtext.AppendBits(nil, 1_500_000), "1.50 Mbit/s"},
 		{flowtext.AppendPercent(nil, 1, 3), "33.3%"},
 		{flowtext.AppendPercent(nil, 0, 0), "-"},
-		{flowtext.AppendFlags(nil, 0), "........"},
-		{flowtext.AppendFlags(nil, netflow.TCPSyn|netflow.TCPAck), "...A..S."},
-		{flowtext.AppendFlags(nil, netflow.TCPCwr|netflow.TCPEce|netflow.TCPFin), "CE.....F"},
-		{flowtext.AppendFlags(nil, netflow.TCPNs|netflow.TCPRst), "N.....R.."},
 	} {
 		if string(test.got) != test.want {
 			t.Errorf("got %q, want %q", test.got, test.want)

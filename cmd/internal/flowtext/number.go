@@ -1,10 +1,6 @@
 package flowtext
 
-import (
-	"strconv"
-
-	"github.com/caprock-net/caprock/netflow"
-)
+import "strconv"
 
 func appendUint(dst []byte, v uint64) []byte { return strconv.AppendUint(dst, v, 10) }
 
@@ -13,19 +9,8 @@ func AppendCount(dst []byte, v float64) []byte {
 	if v < 100_000 {
 		return strconv.AppendFloat(dst, v, 'f', 0, 64)
 	}
-	const prefixes = "kMGTPEZY"
-	i := -1
-	for v >= 999.5 && i < len(prefixes)-1 {
-		v /= 1000
-		i++
-	}
-	decimals := 2
-	if v >= 99.95 {
-		decimals = 0
-	} else if v >= 9.995 {
-		decimals = 1
-	}
-	return append(strconv.AppendFloat(dst, v, 'f', decimals, 64), prefixes[i])
+	dst, prefix := appendScaled(dst, v)
+	return append(dst, prefix...)
 }
 
 // AppendBytes appends a size for people, decimal as links are sold: 999 B, 1.23 kB, 45.6 MB, 789 GB.
@@ -35,15 +20,22 @@ func AppendBytes(dst []byte, v float64) []byte { return appendUnit(dst, v, "B") 
 func AppendBits(dst []byte, v float64) []byte { return appendUnit(dst, v, "bit/s") }
 
 func appendUnit(dst []byte, v float64, unit string) []byte {
+	dst, prefix := appendScaled(dst, v)
+	dst = append(dst, ' ')
+	dst = append(dst, prefix...)
+	return append(dst, unit...)
+}
+
+// appendScaled appends v with three digits and returns the decimal prefix they are to be read with; whole below 1000.
+func appendScaled(dst []byte, v float64) (number []byte, prefix string) {
 	const prefixes = "kMGTPEZY"
-	i := -1
-	for v >= 999.5 && i < len(prefixes)-1 {
+	i := 0
+	for v >= 999.5 && i < len(prefixes) {
 		v /= 1000
 		i++
 	}
-	if i < 0 {
-		dst = append(strconv.AppendFloat(dst, v, 'f', 0, 64), ' ')
-		return append(dst, unit...)
+	if i == 0 {
+		return strconv.AppendFloat(dst, v, 'f', 0, 64), ""
 	}
 	decimals := 2
 	if v >= 99.95 {
@@ -51,8 +43,7 @@ func appendUnit(dst []byte, v float64, unit string) []byte {
 	} else if v >= 9.995 {
 		decimals = 1
 	}
-	dst = append(strconv.AppendFloat(dst, v, 'f', decimals, 64), ' ', prefixes[i])
-	return append(dst, unit...)
+	return strconv.AppendFloat(dst, v, 'f', decimals, 64), prefixes[i-1 : i]
 }
 
 // AppendPercent appends a share with one decimal and a percent sign; of nothing it is a dash.
@@ -61,20 +52,4 @@ func AppendPercent(dst []byte, part, whole float64) []byte {
 		return append(dst, '-')
 	}
 	return append(strconv.AppendFloat(dst, 100*part/whole, 'f', 1, 64), '%')
-}
-
-// AppendFlags appends TCP flags as nfdump does: CEUAPRSF with dots for those not set, an N in front for the NS bit.
-func AppendFlags(dst []byte, flags uint16) []byte {
-	const letters = "CEUAPRSF"
-	if flags&netflow.TCPNs != 0 {
-		dst = append(dst, 'N')
-	}
-	for i := range letters {
-		if flags&(netflow.TCPCwr>>i) != 0 {
-			dst = append(dst, letters[i])
-		} else {
-			dst = append(dst, '.')
-		}
-	}
-	return dst
 }
