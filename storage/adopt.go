@@ -184,7 +184,7 @@ func (s *slot) takePart(w *Writer, n fileName) (stored uint64, err error) {
 				return 0, err
 			}
 		}
-		if s.hot = h; h.full() {
+		if s.hot = h; h.full(w.maxGroups) {
 			return stored, s.finishPart(w)
 		}
 		s.part = n.part

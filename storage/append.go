@@ -29,7 +29,7 @@ func (j *job) run(w *Writer) {
 		j.err = err
 		return
 	}
-	if s := j.slot; s.hot != nil && (j.last || s.hot.full()) {
+	if s := j.slot; s.hot != nil && (j.last || s.hot.full(w.maxGroups)) {
 		if j.err = s.finishPart(w); j.err != nil {
 			return
 		}

@@ -90,7 +90,7 @@ func freePart(dir folder, sub string, name fileName) (fileName, error) {
 func (h *hot) path() string { return path.Join(h.dir, h.name.String()) }
 
 // full reports whether the next append belongs into another part.
-func (h *hot) full() bool { return h.app.RowGroups() >= maxGroups }
+func (h *hot) full(maxGroups int) bool { return h.app.RowGroups() >= maxGroups }
 
 // affordable reports whether old footers stay few with one more append.
 func (h *hot) affordable() bool {

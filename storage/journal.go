@@ -136,7 +136,8 @@ func readFrames(f io.ReaderAt, spans []span) ([]*netflow.Batch, error) {
 		return nil, err
 	}
 	var batches []*netflow.Batch
-	frame := netflow.NewBatch(stream.MaxRows)
+	frame := batchPool.Get().(*netflow.Batch)
+	defer putBatch(frame)
 	next, got := spans[0].first, 0
 	for {
 		seq, err := r.Next(frame)
@@ -248,7 +249,8 @@ func scanFrames(r io.Reader, f func(seq uint64, rows int, off, end int64) error)
 		}
 		return 0, err
 	}
-	b := netflow.NewBatch(stream.MaxRows)
+	b := batchPool.Get().(*netflow.Batch)
+	defer putBatch(b)
 	for {
 		off := s.Offset()
 		seq, err := s.Next(b)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 const (
 	grace      = 2 * time.Second // how long after its end a slot still takes flows that were received in it
 	maxClosing = 4               // slots that may wait to be finished; then the journal waits for them
-	firstRetry = time.Second     // after a failed append; doubles up to a minute
+	firstRetry = time.Second     // after a failed append; doubles up to 64 times that
 	// attempts of a failing operation when the writer has been told to end
 	lastAttempts = 3
 )
@@ -79,6 +80,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		case <-done:
 			done, draining = nil, true
 			w.queue.close()
+			w.forgive()
 		}
 		if draining {
 			if err := w.drain(); err != nil {
@@ -94,6 +96,14 @@ func (w *Writer) Run(ctx context.Context) error {
 	close(syncs)
 	helpers.Wait()
 	return errors.Join(append(errs, w.Close())...)
+}
+
+// forgive lets everything that failed before be tried again at once: these are the last attempts.
+func (w *Writer) forgive() {
+	w.stuck.attempts = 0
+	for _, s := range slices.Concat(w.open, w.closing) {
+		s.attempts, s.retry = 0, time.Time{}
+	}
 }
 
 // drain takes the steps to the end that are possible now.
@@ -178,10 +188,11 @@ func (w *Writer) unstickNow() {
 			return
 		}
 	}
-	if w.stuck.attempts > 0 {
+	hadFailed := w.stuck.attempts > 0
+	w.stuck = stuckBatch{}
+	if hadFailed {
 		w.recoveredFrom()
 	}
-	w.stuck = stuckBatch{}
 	w.memory.put(b)
 }
 
@@ -199,7 +210,13 @@ func (w *Writer) mishap(what string, err error) {
 	w.cfg.Logger.Warn("storage fails and goes on", "what", what, "err", err)
 }
 
+// recoveredFrom says that a failure is over, if no other is going on.
 func (w *Writer) recoveredFrom() {
+	for _, s := range slices.Concat(w.open, w.closing) {
+		if s.attempts > 0 {
+			return
+		}
+	}
 	w.count(func(s *WriterStats) { s.Failing = "" })
 	w.cfg.Logger.Info("storage works again")
 }
@@ -321,7 +338,7 @@ func (w *Writer) finished(j *job) {
 	if j.err != nil {
 		s.err = j.err
 		s.attempts++
-		s.retry = time.Now().Add(min(firstRetry<<min(s.attempts-1, 6), time.Minute))
+		s.retry = time.Now().Add(w.firstRetry << min(s.attempts-1, 6))
 		w.failed("parquet", j.err, s.attempts)
 		return
 	}

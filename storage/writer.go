@@ -37,6 +37,9 @@ type Writer struct {
 	job     *job // running, or nil
 	syncing bool
 
+	firstRetry time.Duration // as the constants, but for tests
+	maxGroups  int
+
 	mu    sync.Mutex
 	stats WriterStats
 }
@@ -97,7 +100,8 @@ func NewWriter(cfg Config) (*Writer, error) {
 func newWriter(cfg Config, f folder, lock io.Closer) (*Writer, error) {
 	w := &Writer{
 		cfg: cfg, folder: f, lock: lock, queue: newQueue(cfg.Queue), memory: newMemory(&cfg),
-		encoder: parquet.NewEncoder(parquet.Options{}),
+		encoder:    parquet.NewEncoder(parquet.Options{}),
+		firstRetry: firstRetry, maxGroups: maxGroups,
 	}
 	if err := w.adopt(); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage %s: %w", cfg.Dir, err), w.Close())
