@@ -174,8 +174,7 @@ func BenchmarkFlood(b *testing.B) {
 		*p = flowcache.Packet{Time: netflow.Timestamp(i)}
 		p.IPVersion, p.Proto, p.IPBytes = 4, netflow.ProtoUDP, 60
 		if i%2 == 0 {
-			p.Src = netflow.AddrFrom4([4]byte{1, byte(i >> 17), byte(i >> 9), byte(i >> 1)}) // 1<<17 that stay
-			p.Src[13] &= 1
+			p.Src = netflow.AddrFrom4([4]byte{192, 0, byte(i >> 9), byte(i >> 1)}) // 65,536 that stay
 		} else {
 			binary.BigEndian.PutUint64(p.Src[:], uint64(i))
 		}

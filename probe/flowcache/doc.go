@@ -10,7 +10,7 @@
 //   - End of flow: one second after a FIN from its direction, or a RST, so that the last acknowledgements and
 //     retransmissions are part of it. A SYN ends it at once: the ports are used again.
 //   - Resources: the table is full. The flow that goes is one that ended already, else the least recently seen one,
-//     to the width of a tick (0.13 s; 1/32768 of the timeout when that is longer): see Cache.evict.
+//     to the width of a tick (8 ms; 1/32768 of the timeout when that is longer): see Cache.evict.
 //   - Forced: Flush.
 //
 // Packet time drives everything, no clock is read. Which packets make up which record depends on the packets alone,

@@ -24,7 +24,7 @@ type wheel struct {
 
 const (
 	headBit  = 1 << 31
-	minShift = 17      // 0.13 s
+	minShift = 13      // 8 ms
 	maxTicks = 1 << 15 // for one timeout; a longer one has longer ticks
 	late     = 1e6     // µs: by how much the sweep may be late before it stops working in small steps
 )
