@@ -15,7 +15,9 @@ import (
 func Field(id, length uint16) template.Field { return template.Field{ID: id, Length: length} }
 
 // Variable is the field specifier of an element of variable length.
-func Variable(id uint16) template.Field { return template.Field{ID: id, Length: netflow.VariableLength} }
+func Variable(id uint16) template.Field {
+	return template.Field{ID: id, Length: netflow.VariableLength}
+}
 
 // Reverse is the field specifier of the reverse of an element, RFC 5103.
 func Reverse(id, length uint16) template.Field {
