@@ -147,12 +147,29 @@ func unpack(dst []uint32, p []byte, width int) (largest uint32) {
 	switch width {
 	case 0:
 		clear(dst)
-	case 1, 2, 4:
-		mask, per := byte(1)<<width-1, 8/width
-		for i := range dst {
-			v := uint32(p[i/per] >> (i % per * width) & mask)
-			largest = max(largest, v)
-			dst[i] = v
+	case 1:
+		return unpackBits(dst, p)
+	case 2:
+		i := 0
+		for ; i+4 <= len(dst); i += 4 {
+			x, o := uint32(p[i/4]), dst[i:i+4:i+4]
+			o[0], o[1], o[2], o[3] = x&3, x>>2&3, x>>4&3, x>>6
+			largest = max(largest, x&3, x>>2&3, x>>4&3, x>>6)
+		}
+		for ; i < len(dst); i++ {
+			dst[i] = uint32(p[i/4]) >> (i % 4 * 2) & 3
+			largest = max(largest, dst[i])
+		}
+	case 4:
+		i := 0
+		for ; i+2 <= len(dst); i += 2 {
+			x := uint32(p[i/2])
+			dst[i], dst[i+1] = x&15, x>>4
+			largest = max(largest, x&15, x>>4)
+		}
+		if i < len(dst) {
+			dst[i] = uint32(p[i/2]) & 15
+			largest = max(largest, dst[i])
 		}
 	case 8:
 		p = p[:len(dst)]
@@ -188,6 +205,22 @@ func unpack(dst []uint32, p []byte, width int) (largest uint32) {
 		}
 	}
 	return largest
+}
+
+// unpackBits is unpack for values of one bit.
+func unpackBits(dst []uint32, p []byte) (largest uint32) {
+	i := 0
+	for ; i+8 <= len(dst); i += 8 {
+		x, o := uint32(p[i/8]), dst[i:i+8:i+8]
+		o[0], o[1], o[2], o[3] = x&1, x>>1&1, x>>2&1, x>>3&1
+		o[4], o[5], o[6], o[7] = x>>4&1, x>>5&1, x>>6&1, x>>7
+		largest |= x
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = uint32(p[i/8]) >> (i % 8) & 1
+		largest |= dst[i]
+	}
+	return min(largest, 1)
 }
 
 // room returns a slice of n elements, on the memory of s when that is enough.

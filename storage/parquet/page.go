@@ -131,7 +131,7 @@ func appendStored(dst, body []byte) []byte {
 // newCompressor makes a zstd encoder for whole pages. Pages have their own checksum, so zstd's is left out.
 func newCompressor() *zstd.Encoder {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false))
+		zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		panic("parquet: zstd options: " + err.Error()) // constant options
 	}

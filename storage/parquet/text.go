@@ -52,7 +52,10 @@ func parseAddr(text []byte) (netflow.Addr, bool) {
 	if a, ok := parseIPv4(text); ok {
 		return netflow.AddrFrom4(a), true
 	}
-	// The string lives no longer than the call.
+	if a, ok := parseIPv6(text); ok {
+		return a, true
+	}
+	// The rare spellings. The string lives no longer than the call.
 	a, err := netip.ParseAddr(unsafe.String(&text[0], len(text)))
 	if err != nil || a.Zone() != "" {
 		return netflow.Addr{}, false
@@ -89,6 +92,59 @@ func parseIPv4(text []byte) (a [4]byte, ok bool) {
 	return a, true
 }
 
+// parseIPv6 takes groups of lower-case hexadecimal digits with at most one "::", as RFC 5952 has them.
+func parseIPv6(text []byte) (a netflow.Addr, ok bool) {
+	n, gap := 0, -1 // bytes of a; where "::" stands
+	for i := 0; i < len(text); {
+		if text[i] == ':' {
+			if i+1 < len(text) && text[i+1] == ':' {
+				if gap >= 0 {
+					return a, false
+				}
+				gap = n
+				i += 2
+				continue
+			}
+			if i++; n == 0 || n == gap || i == len(text) {
+				return a, false
+			}
+		}
+		value, begin := uint32(0), i
+		for ; i < len(text) && text[i] != ':'; i++ {
+			d := hexDigits[text[i]]
+			if d > 15 {
+				return a, false
+			}
+			value = value<<4 | uint32(d)
+		}
+		if digits := i - begin; digits == 0 || digits > 4 || n == 16 {
+			return a, false
+		}
+		a[n], a[n+1] = byte(value>>8), byte(value)
+		n += 2
+	}
+	if gap < 0 {
+		return a, n == 16
+	}
+	if n > 14 {
+		return a, false
+	}
+	copy(a[16-(n-gap):], a[gap:n])
+	clear(a[gap : 16-(n-gap)])
+	return a, true
+}
+
+// hexDigits gives the value of a lower-case hexadecimal digit, 255 for other bytes.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
+
 // parseMAC reads what MAC.AppendText writes; the empty text is 0.
 func parseMAC(text []byte) (v uint64, ok bool) {
 	if len(text) == 0 {
@@ -98,18 +154,14 @@ func parseMAC(text []byte) (v uint64, ok bool) {
 		return 0, false
 	}
 	for i, c := range text {
-		var d byte
-		switch {
-		case i%3 == 2:
+		if i%3 == 2 {
 			if c != ':' {
 				return 0, false
 			}
 			continue
-		case c >= '0' && c <= '9':
-			d = c - '0'
-		case c >= 'a' && c <= 'f':
-			d = c - 'a' + 10
-		default:
+		}
+		d := hexDigits[c]
+		if d > 15 {
 			return 0, false
 		}
 		v = v<<4 | uint64(d)

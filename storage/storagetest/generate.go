@@ -71,8 +71,8 @@ func NewGenerator(seed uint64) *Generator {
 			}
 		}
 		s := []float64{1.05, 1.1}[side]
-		g.zipf[side][0] = rand.NewZipf(g.rnd, s, 8, uint64(len(g.v4[side])-1))
-		g.zipf[side][1] = rand.NewZipf(g.rnd, s, 8, uint64(len(g.v6[side])-1))
+		g.zipf[side][0] = rand.NewZipf(g.rnd, s, 1, uint64(len(g.v4[side])-1))
+		g.zipf[side][1] = rand.NewZipf(g.rnd, s, 1, uint64(len(g.v6[side])-1))
 	}
 	for i := range 12 {
 		g.nextHops = append(g.nextHops, netflow.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}))
