@@ -66,7 +66,7 @@ func (e *Encoder) Len() int { return len(e.body) / encodedRecord }
 
 // Append adds a flow to the datagram at hand, with now for times that the flow does not tell. The flow must be one that
 // the formats can carry as one record: LimitsOf says so, Part cuts it out of a larger one. What else does not fit is
-// written as LimitsOf describes.
+// written as LimitsOf describes; an IPv6 next hop as 0.
 //
 // It returns false, and adds nothing, when the flow has to wait for the next datagram, because this one is full or its
 // clock does not reach: AppendMessage, and call again.

@@ -17,7 +17,6 @@ const (
 	LimitSplit                        // a counter of more than 32 bits: the flow becomes several records with the same sums
 	LimitClamped                      // a counter so large that even MaxParts records cannot hold it: cut
 	LimitDuration                     // longer than 12 days: the start is moved
-	LimitNextHop                      // an IPv6 next hop of an IPv4 flow: written as 0
 
 	// LimitNotCarried is the set of the limits that keep a flow from being carried.
 	LimitNotCarried = LimitIPv6 | LimitNoAddress
@@ -54,9 +53,6 @@ func LimitsOf(r *netflow.Record) Limits {
 	}
 	if r.Start > 0 && r.End-r.Start > uptime.MaxDuration {
 		l |= LimitDuration
-	}
-	if !r.NextHop.IsZero() && !r.NextHop.Is4() {
-		l |= LimitNextHop
 	}
 	return l
 }

@@ -126,7 +126,6 @@ func TestLimits(t *testing.T) {
 		{"packets", func(r *netflow.Record) { r.Packets = 1 << 32 }, v5.LimitSplit},
 		{"bytes", func(r *netflow.Record) { r.Bytes = 1 << 42 }, v5.LimitSplit | v5.LimitClamped},
 		{"duration", func(r *netflow.Record) { r.End = r.Start + 13*86400e6 }, v5.LimitDuration},
-		{"next hop", func(r *netflow.Record) { r.NextHop[0] = 0x20 }, v5.LimitNextHop},
 	}
 	for _, test := range tests {
 		r := flow()

@@ -88,6 +88,9 @@ func (e *Exporter) Export(now netflow.Timestamp, r *netflow.Record) error {
 	if e.closed {
 		return net.ErrClosed
 	}
+	if !r.NextHop.IsZero() && r.NextHop.Is4() != (r.IPVersion == 4) {
+		e.stats.NextHops++
+	}
 	switch e.version {
 	case netflow.VersionIPFIX:
 		e.send(now, r, tallyOf(r))

@@ -178,6 +178,32 @@ func TestEveryCollectorGetsEveryFlow(t *testing.T) {
 	}
 }
 
+// Stats may be read at any time, and adds up at any time.
+func TestStatsWhileExporting(t *testing.T) {
+	a, b := listen(t), listen(t)
+	e := newExporter(t, export.Config{Destinations: []string{a.addr, b.addr}})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 5000 {
+			r := flow(i)
+			e.Export(present, &r)
+		}
+		e.Flush(present)
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		s := e.Stats()
+		for _, d := range s.Destinations {
+			sum(t, s, d)
+		}
+	}
+}
+
 // Hostile counters, two-way flows and flows without addresses add up too.
 func TestFlowsThatDoNotFitAddUp(t *testing.T) {
 	for _, protocol := range protocols {

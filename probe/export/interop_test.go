@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,8 +72,32 @@ func peer(t *testing.T, end syscall.Signal, name string, args func(port string) 
 	return "", nil
 }
 
+// drained waits until the socket at an IPv4 address has been read empty, and a little longer for what was read last.
+func drained(t *testing.T, addr string) {
+	t.Helper()
+	at, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := fmt.Sprintf(":%04X 00000000:0000 ", at.Port())
+	for range 400 {
+		time.Sleep(50 * time.Millisecond)
+		table, err := os.ReadFile("/proc/net/udp")
+		if err != nil {
+			break // not Linux
+		}
+		if _, line, ok := strings.Cut(string(table), port); ok && strings.Contains(line[:24], ":00000000 ") {
+			break // state tx_queue:rx_queue
+		}
+	}
+	time.Sleep(500 * time.Millisecond)
+}
+
 func program(t *testing.T, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("short: no other programs are started")
+	}
 	path, err := exec.LookPath(name)
 	if err != nil {
 		for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
@@ -159,7 +184,7 @@ func TestNfcapdUnderstandsUs(t *testing.T) {
 				})
 				flows, nows := traffic(2000, age.from)
 				replay(t, export.Config{Destinations: []string{addr}, Protocol: protocol, MaxRate: 2000}, flows, nows)
-				time.Sleep(time.Second) // nothing tells when nfcapd has read its socket empty
+				drained(t, addr)
 				said := stop()
 				want, total := expected(protocol, flows)
 				line := fmt.Sprintf("Flows: %d, Packets: %d, Bytes: %d, Sequence Errors: 0, Bad Packets: 0", total.Flows, total.Packets, total.Bytes)
@@ -260,7 +285,7 @@ func TestNfacctdUnderstandsUs(t *testing.T) {
 				time.Sleep(time.Second) // its plugin starts after its socket
 				flows, nows := traffic(1500, age.from)
 				replay(t, export.Config{Destinations: []string{addr}, Protocol: protocol, MaxRate: 1000}, flows, nows)
-				time.Sleep(time.Second)
+				drained(t, addr)
 				said := stop()
 				if warned := regexp.MustCompile(`WARN.*|ERROR.*`).FindString(said); warned != "" {
 					t.Errorf("nfacctd warns: %s", warned)

@@ -39,7 +39,7 @@ type Stats struct {
 	Uniflows   uint64 // flows of two directions sent as two records; nothing is missing; v1, v5 and v9
 	Interfaces uint64 // flows with an ifIndex above 65535, sent as 0; v1 and v5
 	ASNumbers  uint64 // flows with an AS number above 65535, sent as 23456; v5 (v1 has no AS numbers at all)
-	NextHops   uint64 // IPv4 flows with an IPv6 next hop, sent without; v1 and v5
+	NextHops   uint64 // flows with a next hop of the other address family, sent without; all protocols
 	Durations  uint64 // flows of more than 12 days, sent with a later start; v1, v5 and v9
 
 	Destinations []DestinationStats

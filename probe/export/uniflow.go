@@ -81,7 +81,6 @@ func (e *Exporter) countLimits(l v5.Limits) {
 	if e.version == netflow.VersionV5 {
 		count(v5.LimitAS, &e.stats.ASNumbers)
 	}
-	count(v5.LimitNextHop, &e.stats.NextHops)
 	count(v5.LimitDuration, &e.stats.Durations)
 }
 
