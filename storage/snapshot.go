@@ -61,6 +61,9 @@ func OpenSnapshot(paths []string, r Range) (*Snapshot, error) {
 			streams = append(streams, &streamSource{name: "standard input", r: os.Stdin})
 			continue
 		}
+		if n, ok := parseName(filepath.Base(path)); ok && n.kind == kindUnborn {
+			continue // a shell's * found a writer's half-made replacement of another file that it also found
+		}
 		info, err := os.Stat(path)
 		if err != nil {
 			if f, ok := fileOf(path); ok && f.State != Finished && errors.Is(err, fs.ErrNotExist) {
