@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -226,7 +225,7 @@ func (d *Decoder) Stats() Stats {
 		}
 		e := ExporterStats{
 			Exporter: x.addr.Netip(), Domain: x.key.domain, Version: x.version, Counters: x.Counters,
-			FirstSeen: x.first, LastSeen: x.last, ClockOffset: x.clock, WithoutTemplate: maps.Clone(x.missing),
+			FirstSeen: x.first, LastSeen: x.last, ClockOffset: x.clock, WithoutTemplate: x.withoutTemplate(),
 		}
 		if x.domain != nil {
 			e.SamplingRate, e.Templates = x.domain.SamplingRate(), x.domain.Len()

@@ -8,7 +8,7 @@ import (
 )
 
 // maxMissing bounds the set ids without template that are counted apart for one exporter.
-const maxMissing = 64
+const maxMissing = 16
 
 // key names one exporter's state.
 type key struct {
@@ -24,7 +24,7 @@ type exporter struct {
 	Counters
 	sequence    sequence
 	domain      *template.Domain // v9 and IPFIX
-	missing     map[uint16]uint64
+	missing     []missing
 	first, last netflow.Timestamp
 	clock       time.Duration
 	logged      [NumReasons]uint32 // minute of the last log line, since 1970
@@ -89,13 +89,29 @@ func (d *Decoder) unlink(x *exporter) {
 	}
 }
 
+// missing counts the data sets of one id that were skipped for want of a template.
+type missing struct {
+	id uint16
+	n  uint64
+}
+
 func (x *exporter) miss(id uint16) {
 	x.SetsWithoutTemplate++
-	if _, ok := x.missing[id]; !ok && len(x.missing) == maxMissing {
-		return
+	for i := range x.missing {
+		if x.missing[i].id == id {
+			x.missing[i].n++
+			return
+		}
 	}
-	if x.missing == nil {
-		x.missing = make(map[uint16]uint64)
+	if len(x.missing) < maxMissing {
+		x.missing = append(x.missing, missing{id, 1})
 	}
-	x.missing[id]++
+}
+
+func (x *exporter) withoutTemplate() map[uint16]uint64 {
+	m := make(map[uint16]uint64, len(x.missing))
+	for _, y := range x.missing {
+		m[y.id] = y.n
+	}
+	return m
 }

@@ -4,7 +4,7 @@ import "github.com/caprock-net/caprock/netflow"
 
 const (
 	lateWindow = 32        // datagrams that a late one may be behind
-	maxGaps    = 32        // gaps remembered for late datagrams to fill
+	maxGaps    = 16        // gaps remembered for late datagrams to fill
 	maxRate    = 4_000_000 // units a second that an exporter may plausibly send; a greater leap is no loss
 	uptimeSlip = 60_000    // ms that the uptimes of reordered datagrams may differ by; a greater fall is a restart
 )

@@ -64,7 +64,7 @@ type ExporterStats struct {
 	ClockOffset         time.Duration     // header time minus receive time of the last datagram
 	SamplingRate        uint32            // the domain's; 0: not told, or several samplers
 	Templates           int               // known at the moment
-	WithoutTemplate     map[uint16]uint64 // SetsWithoutTemplate by set id; only the first 64 ids are told apart
+	WithoutTemplate     map[uint16]uint64 // SetsWithoutTemplate by set id; only the first 16 ids are told apart
 }
 
 // Stats is the state of a Decoder.

@@ -14,6 +14,7 @@ type Domain struct {
 	exporter  *exporter
 	version   uint8
 	templates map[uint16]*entry
+	peak      int    // most templates since the map was made
 	last      *entry // the template of the last data set: often that of the next one
 
 	rate     uint32            // sampling rate of the whole domain; 0: not told
@@ -110,9 +111,8 @@ func (d *Domain) announceOne(options bool, body []byte, rep *Report) int {
 		}
 		return len(body) - c.Len()
 	}
-	t, fields, problem, ok := parse(body, &c, d.version, options, h, d.store.fields)
-	d.store.fields = fields
-	if !ok {
+	t, problem := parse(body, &c, d.version, options, h)
+	if t == nil {
 		d.forget(h.id)
 		rep.Note(problem)
 		if problem == BadTemplate {
@@ -153,8 +153,9 @@ func (d *Domain) Data(dst *netflow.Batch, id uint16, body []byte, msg *Message, 
 		}
 		return
 	}
+	p := t.plan
 	if t.options {
-		n, bad := t.plan.Options(body, d.learn)
+		n, bad := p.Options(body, d.learn)
 		rep.Options += n
 		if bad {
 			rep.Note(BadRecord)
@@ -167,7 +168,7 @@ func (d *Domain) Data(dst *netflow.Batch, id uint16, body []byte, msg *Message, 
 	if !ctx.HasUptime && d.boot != 0 {
 		ctx.Uptime, ctx.HasUptime = plan.UptimeAt(msg.Export, d.boot), true
 	}
-	res := t.plan.DecodeFlows(dst, body, &ctx)
+	res := p.DecodeFlows(dst, body, &ctx)
 	rep.Flows += res.Rows
 	rep.Undated += res.Undated
 	rep.Problems[TooManyRecords] += uint32(res.Records - res.Rows)
@@ -198,12 +199,17 @@ func (d *Domain) learn(v *plan.Values) {
 	case v.Sampler == 0:
 		d.rate = v.Rate
 	default:
+		l := &d.store.limits
+		if _, known := d.samplers[v.Sampler]; !known {
+			if len(d.samplers) >= l.Samplers || d.store.samplers >= l.TotalSamplers {
+				return
+			}
+			d.store.samplers++
+		}
 		if d.samplers == nil {
 			d.samplers = make(map[uint64]uint32)
 		}
-		if _, known := d.samplers[v.Sampler]; known || len(d.samplers) < d.store.limits.Samplers {
-			d.samplers[v.Sampler] = v.Rate
-		}
+		d.samplers[v.Sampler] = v.Rate
 		if d.sole = 0; len(d.samplers) == 1 {
 			d.sole = v.Rate
 		}

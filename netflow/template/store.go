@@ -1,6 +1,10 @@
 package template
 
-import "github.com/caprock-net/caprock/netflow"
+import (
+	"maps"
+
+	"github.com/caprock-net/caprock/netflow"
+)
 
 // Limits bounds what a Store keeps. Zero fields take the default.
 type Limits struct {
@@ -8,7 +12,8 @@ type Limits struct {
 	PerExporterBytes int // memory of one exporter's templates: 6 MiB
 	Total            int // templates in all: 65536
 	TotalBytes       int // memory of all templates: 24 MiB
-	Samplers         int // samplers of one domain: 256
+	Samplers         int // samplers of one domain, later ones are ignored: 256
+	TotalSamplers    int // samplers in all: 65536
 }
 
 func (l Limits) withDefaults() Limits {
@@ -22,6 +27,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Total, 65536)
 	set(&l.TotalBytes, 24<<20)
 	set(&l.Samplers, 256)
+	set(&l.TotalSamplers, 65536)
 	return l
 }
 
@@ -30,6 +36,7 @@ type Store struct {
 	limits    Limits
 	all       list
 	exporters map[netflow.Addr]*exporter
+	samplers  int // of all domains
 	evicted   uint64
 	fields    []Field // scratch of parsing
 }
@@ -69,7 +76,7 @@ func (s *Store) Domain(addr netflow.Addr, version uint8) *Domain {
 		s.exporters[addr] = x
 	}
 	x.domains++
-	return &Domain{store: s, exporter: x, version: version, templates: make(map[uint16]*entry)}
+	return &Domain{store: s, exporter: x, version: version}
 }
 
 // Close gives up the domain's templates and samplers. The domain must not be used afterwards.
@@ -80,6 +87,7 @@ func (d *Domain) Close() {
 	if d.exporter.domains--; d.exporter.domains == 0 {
 		delete(d.store.exporters, d.exporter.addr)
 	}
+	d.store.samplers -= len(d.samplers)
 	d.samplers = nil
 }
 
@@ -145,10 +153,18 @@ func (d *Domain) put(t *Template) {
 		d.remove(e)
 	}
 	e := &entry{Template: t, domain: d, bytes: t.size()}
+	if d.templates == nil {
+		d.templates = make(map[uint16]*entry)
+	}
 	d.templates[t.id] = e
+	d.peak = max(d.peak, len(d.templates))
 	d.store.all.push(e)
 	d.exporter.used.push(e)
+	d.fit()
+}
 
+// fit makes room when a bound is exceeded.
+func (d *Domain) fit() {
 	s, l := d.store, &d.store.limits
 	for x := &d.exporter.used; x.n > 1 && (x.n > l.PerExporter || x.bytes > l.PerExporterBytes); {
 		s.evict(x.tail)
@@ -170,9 +186,15 @@ func (d *Domain) remove(e *entry) {
 	if d.last == e {
 		d.last = nil
 	}
+	// A map keeps the memory of its largest size. Thousands of domains that were flooded one after another must not.
+	if d.peak > 32 && len(d.templates) < d.peak/4 {
+		small := make(map[uint16]*entry, len(d.templates))
+		maps.Copy(small, d.templates)
+		d.templates, d.peak = small, len(small)
+	}
 }
 
-// find returns the template of a data set and marks it as used.
+// find returns the template of a data set, compiled, and marks it as used.
 func (d *Domain) find(id uint16) *Template {
 	e := d.last
 	if e == nil || e.id != id {
@@ -183,5 +205,13 @@ func (d *Domain) find(id uint16) *Template {
 	}
 	d.store.all.touch(e)
 	d.exporter.used.touch(e)
+	if e.plan == nil {
+		e.compile(d.store.fields)
+		size := e.plan.Size()
+		e.bytes += size
+		d.store.all.bytes += size
+		d.exporter.used.bytes += size
+		d.fit() // e is the newest and stays
+	}
 	return e.Template
 }

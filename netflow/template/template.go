@@ -17,13 +17,16 @@ const FirstID = 256
 
 const enterpriseBit = 0x8000 // RFC 7011 section 3.2
 
-// Template is one announced record layout. It is immutable.
+// Template is one announced record layout. It is immutable, but for the plan that is compiled when data first need it: most
+// templates of a flood never see any.
 type Template struct {
-	id      uint16
-	version uint8
-	options bool
-	spec    string // the template record as it was announced
-	plan    *plan.Plan
+	id       uint16
+	length   uint16
+	version  uint8
+	options  bool
+	variable bool
+	spec     string // the template record as it was announced
+	plan     *plan.Plan
 }
 
 // ID returns the template's id, which is that of its data sets.
@@ -33,16 +36,17 @@ func (t *Template) ID() uint16 { return t.id }
 func (t *Template) Options() bool { return t.options }
 
 // Length returns the bytes of a record; of a layout with variable-length fields, the least.
-func (t *Template) Length() int { return t.plan.Length() }
+func (t *Template) Length() int { return int(t.length) }
 
 // Variable reports whether records differ in length.
-func (t *Template) Variable() bool { return t.plan.Variable() }
+func (t *Template) Variable() bool { return t.variable }
 
 // Fields returns the field specifiers in order, scopes first.
-func (t *Template) Fields() []Field {
+func (t *Template) Fields() []Field { return t.appendFields(nil) }
+
+func (t *Template) appendFields(fields []Field) []Field {
 	c := wire.New([]byte(t.spec))
 	h, _ := readHead(&c, t.version, t.options)
-	fields := make([]Field, 0, h.fields)
 	for i := range h.fields {
 		f := readField(&c, t.version)
 		f.Scope = t.version == netflow.VersionV9 && i < h.scopes
@@ -51,8 +55,18 @@ func (t *Template) Fields() []Field {
 	return fields
 }
 
-// size estimates the memory that the template takes, in bytes, with what a Store needs to keep it.
-func (t *Template) size() int { return len(t.spec) + t.plan.Size() + 192 }
+// compile makes the template's plan. scratch is for the fields on the way.
+func (t *Template) compile(scratch []Field) {
+	fields := t.appendFields(scratch[:0])
+	if t.options {
+		t.plan = plan.CompileOptions(fields)
+	} else {
+		t.plan = plan.Compile(fields)
+	}
+}
+
+// size estimates the memory that the template takes, in bytes, without its plan but with what a Store needs to keep it.
+func (t *Template) size() int { return len(t.spec) + 224 }
 
 // head is the fixed part of a template record.
 type head struct{ id, fields, scopes int }
@@ -88,40 +102,31 @@ func readField(c *wire.Cursor, version uint8) Field {
 
 // parse reads the fields after the head and validates the template as a whole. On a problem other than BadTemplate the
 // cursor stands behind the record nevertheless, and the next one can be read.
-func parse(record []byte, c *wire.Cursor, version uint8, options bool, h head, fields []Field) (*Template, []Field, Problem, bool) {
-	fields = fields[:0]
+func parse(record []byte, c *wire.Cursor, version uint8, options bool, h head) (t *Template, problem Problem) {
+	if 4*h.fields > c.Len() {
+		return nil, BadTemplate
+	}
 	length, variable := 0, 0
-	for i := range h.fields {
+	for range h.fields {
 		f := readField(c, version)
-		if c.Err() != nil {
-			return nil, fields, BadTemplate, false
-		}
-		f.Scope = version == netflow.VersionV9 && i < h.scopes
 		if f.Length == netflow.VariableLength && version != netflow.VersionV9 {
 			variable++
 		} else {
 			length += int(f.Length)
 		}
-		if i < MaxFields {
-			fields = append(fields, f)
-		}
 	}
 	switch {
+	case c.Err() != nil:
+		return nil, BadTemplate
 	case h.id < FirstID:
-		return nil, fields, TemplateReserved, false
+		return nil, TemplateReserved
 	case h.fields > MaxFields, length+variable >= 65535:
-		return nil, fields, TemplateTooWide, false
+		return nil, TemplateTooWide
 	case length+variable == 0:
-		return nil, fields, TemplateZero, false
+		return nil, TemplateZero
 	}
-	t := &Template{
-		id: uint16(h.id), version: version, options: options,
+	return &Template{
+		id: uint16(h.id), length: uint16(length + variable), version: version, options: options, variable: variable > 0,
 		spec: string(record[:len(record)-c.Len()]),
-	}
-	if options {
-		t.plan = plan.CompileOptions(fields)
-	} else {
-		t.plan = plan.Compile(fields)
-	}
-	return t, fields, 0, true
+	}, 0
 }

@@ -79,11 +79,11 @@ type Plan struct {
 func (p *Plan) Length() int { return p.length }
 
 // Variable reports whether records differ in length.
-func (p *Plan) Variable() bool { return p.steps != nil }
+func (p *Plan) Variable() bool { return len(p.steps) > 0 }
 
 // Size estimates the memory that the plan takes, in bytes.
 func (p *Plan) Size() int {
-	return int(numRoles) + 5*len(p.slots) + 4*len(p.ops) + 4*len(p.steps) + 6*len(p.places) + 192
+	return 288 + 4*cap(p.slots) + cap(p.roles) + 4*cap(p.ops) + 4*cap(p.steps) + 6*cap(p.places)
 }
 
 // Compile makes the plan of a record layout. Its fields must add up to no more than 65535 bytes. An element that occurs
@@ -91,11 +91,24 @@ func (p *Plan) Size() int {
 func Compile(fields []Field) *Plan {
 	p := measure(fields)
 	p.compile()
+	p.clip()
 	return p
 }
 
 // CompileOptions makes a plan for options data, which Options reads; DecodeFlows does nothing with it.
-func CompileOptions(fields []Field) *Plan { return measure(fields) }
+func CompileOptions(fields []Field) *Plan {
+	p := measure(fields)
+	p.clip()
+	return p
+}
+
+// clip gives back what appending reserved in vain: plans live for long, and there may be many.
+func (p *Plan) clip() {
+	p.ops, p.slots, p.roles = exact(p.ops), exact(p.slots), exact(p.roles)
+	p.steps, p.places = exact(p.steps), exact(p.places)
+}
+
+func exact[T any](s []T) []T { return append(make([]T, 0, len(s)), s...) }
 
 // measure finds the places of all fields that mean something.
 func measure(fields []Field) *Plan {
