@@ -23,6 +23,7 @@ type layer struct {
 // The first prefix that fits a package decides.
 var layers = []layer{
 	{"cmd/internal/cli", nil, []string{"github.com/spf13/", "go.yaml.in/yaml/v3", "golang.org/x/term"}},
+	{"cmd/internal/flowtest", []string{"netflow", "storage"}, []string{"github.com/rogpeppe/go-internal/testscript"}},
 	{"cmd/", []string{"cmd/internal", "netflow", "probe", "collector", "storage"}, []string{"github.com/spf13/", "golang.org/x/sys", "golang.org/x/term"}},
 	{"netflow", []string{"netflow"}, nil},
 	{"probe", []string{"netflow", "probe"}, []string{"golang.org/x/", "github.com/google/gopacket"}},
@@ -30,7 +31,8 @@ var layers = []layer{
 	{"storage/column", []string{"netflow"}, nil},
 	{"storage/query", []string{"netflow", "storage/column", "storage/query"}, []string{"golang.org/x/sync"}},
 	{"storage", []string{"netflow", "storage"}, []string{"github.com/parquet-go/", "github.com/klauspost/compress", "golang.org/x/"}},
-	{"test", []string{"netflow", "storage", "test"}, []string{"golang.org/x/"}},
+	{"test/bench", []string{"netflow", "storage/storagetest"}, nil},
+	{"test", []string{"netflow", "test"}, []string{"golang.org/x/"}},
 }
 
 // TestImportsPointOneWay holds the line that the packages are cut along: cmd → probe, collector, storage → netflow, and
