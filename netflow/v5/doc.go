@@ -9,5 +9,6 @@
 // the wall clock by the header's pair of clocks, with differences taken as signed 32-bit numbers, so a wrap between a
 // flow's start and the header is harmless.
 //
-// Nothing here keeps state or allocates; all functions may run concurrently on different batches.
+// Decoding keeps no state and does not allocate; its functions may run concurrently on different batches. An Encoder makes
+// one datagram after the other, for one destination.
 package v5
