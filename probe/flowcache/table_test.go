@@ -38,9 +38,9 @@ func putUint64(b []byte, v uint64) {
 // TestPatterns wants the same short runs of slots for all patterns, with a random key: a table three eighths full needs
 // 1.3 looks on average to find a flow.
 func TestPatterns(t *testing.T) {
-	const flows = 96 << 10 // of 256 Ki slots
+	const flows = 24 << 10 // of 64 Ki slots
 	for name, pattern := range patterns {
-		c, err := New(Config{MaxFlows: 1 << 17, Inactive: time.Hour})
+		c, err := New(Config{MaxFlows: 1 << 15, Inactive: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,7 +153,7 @@ func (c *Cache) sweep(limit int, emit func(*netflow.Record)) {
 }
 
 // evictLooks bounds the flows that evict looks at, so that no packet waits long.
-const evictLooks = 32
+const evictLooks = 256
 
 // evict ends a flow to make room: the first of the ending, else the one at the earliest tick that was not seen since it
 // was put there, which is the least recently seen to the width of a tick. Flows seen since are put where they belong by
