@@ -39,7 +39,7 @@ type Cache struct {
 	tcp        bool
 	max        int
 
-	now     netflow.Timestamp // never goes back, except by restart
+	now     netflow.Timestamp // never goes back, except by a clock step
 	latest  netflow.Timestamp // newest packet; Expire does not move it
 	running bool              // a packet has set the clock
 
