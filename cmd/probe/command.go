@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caprock-net/caprock/cmd/internal/cli"
+	"github.com/caprock-net/caprock/probe"
+	"github.com/caprock-net/caprock/probe/flowcache"
+)
+
+const long = `Probe meters IP packets, live from interfaces or from capture files, and exports the flows they make to collectors.
+
+Live capture needs no library; on Linux it needs root or the capability CAP_NET_RAW, on the BSDs access to /dev/bpf.
+Files are pcap or pcapng, also compressed by gzip; "-" is standard input. The times in a capture drive all timeouts, so
+that a file gives the flows that the live traffic gave. Files are read in the order given, as one capture.
+
+Every collector gets every flow. Without one (--export) packets are metered and only the summary is printed.
+
+At the end, and at each SIGUSR1, a summary goes to standard error: packets, flows, what was exported, and what was lost
+and why; it adds up. With --summary json the one at the end is a JSON object on standard output instead.
+SIGTERM and SIGINT end the probe in order: all flows are ended and sent. A second one ends it at once.
+
+Settings may also come from a file (--config; its keys are the flags' names) or from the environment (CAPROCK_EXPORT and
+so on). The command line wins over the environment, and that over the file.
+
+Exit status: 0 after an orderly end, 1 after a failure (also when a file was damaged: what was good in it is exported),
+2 for wrong usage.`
+
+const examples = `  probe -i eth0 -e 192.0.2.9:2055
+  probe -i eth0 -i eth1 -e collector.example.net:4739 -e '[2001:db8::9]:4739' --active 1m
+  probe -r monday.pcap.gz -e 127.0.0.1:2055 --protocol v9
+  tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
+  probe -r a.pcap b.pcap --summary json`
+
+// options are the values of the flags.
+type options struct {
+	config    probe.Config
+	key       key
+	rate      rate
+	ring      cli.Size
+	noPromisc bool
+	noTCP     bool
+	summary   string
+	verbose   bool
+
+	configFile               string
+	checkConfig, printConfig bool
+}
+
+func newCommand() *cobra.Command {
+	o := options{config: probe.DefaultConfig(), rate: rateAuto}
+	o.key = key(o.config.Cache.Key)
+	o.ring = cli.Size(o.config.RingSize)
+	cmd := &cobra.Command{
+		Use:     "probe {-i INTERFACE | -r FILE} [flags] [FILE...]",
+		Short:   "Meter packets and export flows as IPFIX or NetFlow",
+		Long:    long,
+		Example: examples,
+		Args:    cobra.ArbitraryArgs,
+		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, &o, args) },
+	}
+	o.register(cmd.Flags())
+	complete := func(flag string, values []string) {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	complete("summary", summaries)
+	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
+	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
+	return cmd
+}
+
+func (o *options) register(f *pflag.FlagSet) {
+	c := &o.config
+	f.SortFlags = false
+	f.StringArrayVarP(&c.Interfaces, "interface", "i", nil, "capture from `INTERFACE`; repeatable; on Linux also any")
+	f.StringArrayVarP(&c.Files, "read", "r", nil, "read the capture `FILE` instead; repeatable; -: standard input")
+	f.StringArrayVarP(&c.Export.Destinations, "export", "e", nil, "send flows to the collector at `HOST:PORT`; repeatable")
+	f.StringVar(&c.Export.Protocol, "protocol", c.Export.Protocol, "export as `NAME`: ipfix, v9, v5 or v1")
+	f.DurationVar(&c.Cache.Active, "active", c.Cache.Active, "end a flow that has lasted for `DURATION`, and begin the next")
+	f.DurationVar(&c.Cache.Inactive, "inactive", c.Cache.Inactive, "end a flow without packets for `DURATION`")
+	f.BoolVar(&o.noTCP, "no-tcp-expiry", false, "do not end a flow of TCP after its FIN or RST")
+	f.Var(&o.key, "key", "tell flows apart by these `FIELDS`; also known: vlan, src_mac, dst_mac")
+	f.IntVar(&c.Cache.MaxFlows, "max-flows", flowcache.DefaultMaxFlows,
+		fmt.Sprintf("hold at most `N` flows at a time, for each interface, of up to %d bytes each", flowcache.BytesPerFlow))
+	f.DurationVar(&c.Export.TemplateEvery, "template-refresh", c.Export.TemplateEvery, "ipfix, v9: send the templates again after `DURATION`")
+	f.IntVar(&c.Export.TemplatePackets, "template-packets", c.Export.TemplatePackets, "ipfix, v9: and after `N` datagrams")
+	f.IntVar(&c.Export.MTU, "mtu", c.Export.MTU, "make datagrams of at most `N` bytes of payload")
+	f.Var(&o.rate, "max-rate", fmt.Sprintf("send at most `N` datagrams a second to each collector; 0: no limit; auto: 0 live, %d from files", probe.DefaultReplayRate))
+	f.Uint32Var(&c.Export.Domain, "domain", 0, "be `N` to the collector: observation domain, v9 source id, or v5 engine type << 8 | id")
+	f.Var(&o.ring, "ring-size", "share a buffer of `SIZE` with the kernel, for each interface")
+	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
+	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
+	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
+	f.StringVar(&o.configFile, "config", "", "read settings from the YAML `FILE`: the flags' names and their values")
+	f.BoolVar(&o.checkConfig, "check-config", false, "check the settings and exit")
+	f.BoolVar(&o.printConfig, "print-config", false, "print the settings as a file for --config and exit")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
+}
+
+var summaries = []string{"text", "json", "none"}
+
+// complete makes the configuration out of flags, file and arguments.
+func (o *options) complete(args []string) error {
+	c := &o.config
+	c.Files = append(c.Files, args...)
+	c.Cache.Key = flowcache.KeyFields(o.key)
+	c.Cache.TCPExpiry = !o.noTCP
+	c.Promiscuous = !o.noPromisc
+	c.RingSize = int(o.ring)
+	c.Export.MaxRate = int(o.rate)
+	if o.rate == rateAuto {
+		c.Export.MaxRate = 0
+		if len(c.Files) > 0 {
+			c.Export.MaxRate = probe.DefaultReplayRate
+		}
+	}
+	var errs []error
+	switch {
+	case len(args) > 0 && len(c.Interfaces) > 0:
+		errs = append(errs, fmt.Errorf("argument %q: with --interface there are no files to read", args[0]))
+	case len(c.Files) == 0 && len(c.Interfaces) == 0:
+		errs = append(errs, errors.New("nothing to meter: give --interface NAME or --read FILE"))
+	default:
+		errs = append(errs, c.Validate())
+	}
+	if !slices.Contains(summaries, o.summary) {
+		errs = append(errs, fmt.Errorf("summary %q: want %s", o.summary, strings.Join(summaries, ", ")))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return cli.Exit(cli.StatusUsage, err)
+	}
+	return nil
+}
+
+// key is a flag for the fields of a flow key.
+type key flowcache.KeyFields
+
+// Set implements pflag.Value.
+func (k *key) Set(text string) error {
+	fields, err := flowcache.ParseKey(text)
+	if err == nil {
+		*k = key(fields)
+	}
+	return err
+}
+
+// String implements pflag.Value.
+func (k *key) String() string { return flowcache.KeyFields(*k).String() }
+
+// Type implements pflag.Value.
+func (k *key) Type() string { return "fields" }
+
+// rate is a flag for datagrams a second, or auto.
+type rate int
+
+const rateAuto rate = -1
+
+// Set implements pflag.Value.
+func (r *rate) Set(text string) error {
+	if text == "auto" {
+		*r = rateAuto
+		return nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return fmt.Errorf("rate %q: want a number of datagrams a second, or auto", text)
+	}
+	*r = rate(n)
+	return nil
+}
+
+// String implements pflag.Value.
+func (r *rate) String() string {
+	if *r == rateAuto {
+		return "auto"
+	}
+	return strconv.Itoa(int(*r))
+}
+
+// Type implements pflag.Value.
+func (r *rate) Type() string { return "rate" }

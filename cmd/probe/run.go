@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caprock-net/caprock/cmd/internal/cli"
+	"github.com/caprock-net/caprock/netflow/pcapfile"
+	"github.com/caprock-net/caprock/probe"
+)
+
+func run(cmd *cobra.Command, o *options, args []string) error {
+	if err := cli.LoadConfig(cmd, o.configFile); err != nil {
+		return err
+	}
+	if o.printConfig {
+		return cli.PrintConfig(cmd, cmd.OutOrStdout())
+	}
+	if err := o.complete(args); err != nil {
+		return err
+	}
+	if o.checkConfig {
+		return nil
+	}
+	stderr := cmd.ErrOrStderr()
+	o.config.Logger = cli.Logger(stderr, o.verbose)
+	p, err := probe.New(o.config)
+	if err != nil {
+		return advise(err)
+	}
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	go summarizeOnSignal(background, p, stderr)
+	if len(o.config.Files) > 0 && cli.IsTerminal(stderr) {
+		done := make(chan struct{})
+		go func() { showProgress(background, p, stderr); close(done) }()
+		err = p.Run(cmd.Context())
+		stop()
+		<-done // the last line is its own
+	} else {
+		err = p.Run(cmd.Context())
+	}
+	s := p.Summary()
+	return errors.Join(advise(err), s.Balance(), printSummary(cmd.OutOrStdout(), stderr, o.summary, &s))
+}
+
+// summarizeOnSignal prints a summary at each SIGUSR1.
+func summarizeOnSignal(ctx context.Context, p *probe.Probe, w io.Writer) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1)
+	defer signal.Stop(signals)
+	for {
+		select {
+		case <-signals:
+			s := p.Summary()
+			_ = s.WriteText(w) // where should that be told?
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func printSummary(stdout, stderr io.Writer, format string, s *probe.Summary) error {
+	switch format {
+	case "text":
+		return s.WriteText(stderr)
+	case "json":
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	}
+	return nil
+}
+
+// showProgress keeps a line about the file being read on a terminal, from half a second on.
+func showProgress(ctx context.Context, p *probe.Probe, w io.Writer) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	shown := false
+	last, at := uint64(0), time.Now()
+	for {
+		select {
+		case now := <-tick.C:
+			s := p.Progress()
+			if s.File == "" {
+				continue
+			}
+			part := ""
+			if s.Total > 0 {
+				part = fmt.Sprintf("%3d%%  ", 100*s.Done/s.Total)
+			}
+			speed := float64(s.Packets-last) / now.Sub(at).Seconds()
+			last, at = s.Packets, now
+			fmt.Fprintf(w, "\r\x1b[K%s  %s%.1f M packets, %.2f M/s", s.File, part, float64(s.Packets)/1e6, speed/1e6)
+			shown = true
+		case <-ctx.Done():
+			if shown {
+				fmt.Fprint(w, "\r\x1b[K")
+			}
+			return
+		}
+	}
+}
+
+// advise says what to do about the failures that happen.
+func advise(err error) error {
+	var damage *pcapfile.Error
+	var name *net.DNSError
+	var advice string
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pcapfile.ErrFormat):
+		advice = "probe reads pcap and pcapng, also compressed by gzip; tcpdump -w and Wireshark write them"
+	case errors.As(err, &damage):
+		advice = "the packets before that place have been metered"
+	case errors.As(err, &name):
+		advice = "check the name after --export, or give an address"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w\n  %s", err, advice)
+}
+
+// completeInterface offers the machine's interfaces to the shell.
+func completeInterface(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	interfaces, _ := net.Interfaces()
+	var names []cobra.Completion
+	for _, i := range interfaces {
+		names = append(names, i.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,81 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/caprock-net/caprock/probe/capture"
+	"github.com/caprock-net/caprock/probe/export"
+	"github.com/caprock-net/caprock/probe/flowcache"
+)
+
+// Config says what is metered, how, and where the flows go. DefaultConfig has a value for all but the sources.
+type Config struct {
+	// Sources: either interfaces or files.
+	Interfaces []string // to capture from; "any" on Linux
+	Files      []string // capture files; "-" is standard input
+
+	RingSize    int  // bytes of kernel buffer for each interface; 0: capture.DefaultRingSize
+	SnapLen     int  // bytes taken of each frame; 0: capture.DefaultSnapLen
+	Promiscuous bool // also meter frames that are not for this station
+
+	Cache  flowcache.Config // how packets become flows; a table for each interface
+	Export export.Config    // where they go; without destinations flows are counted and forgotten
+
+	Logger *slog.Logger // nil: silent
+}
+
+// DefaultReplayRate is the default of the program for Export.MaxRate when it reads files, in datagrams a second: live
+// traffic has pauses and a file has none. The smallest receive buffer that a collector usually has (Linux's default,
+// 208 KiB) holds 90 datagrams of 1,400 bytes, which is 4.5 ms at this rate.
+const DefaultReplayRate = 20_000
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		RingSize:    capture.DefaultRingSize,
+		SnapLen:     capture.DefaultSnapLen,
+		Promiscuous: true,
+		Cache:       flowcache.DefaultConfig(),
+		Export: export.Config{
+			Protocol:        export.DefaultProtocol,
+			MTU:             export.DefaultMTU,
+			TemplateEvery:   export.DefaultTemplateEvery,
+			TemplatePackets: export.DefaultTemplatePackets,
+		},
+	}
+}
+
+// Validate reports everything that is wrong with a configuration, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch {
+	case len(c.Interfaces) > 0 && len(c.Files) > 0:
+		complain("sources: interfaces or files, not both")
+	case len(c.Interfaces) == 0 && len(c.Files) == 0:
+		complain("sources: no interface and no file")
+	}
+	seen := map[string]bool{}
+	for _, name := range c.Interfaces {
+		if seen[name] {
+			complain("interface %s: given twice", name)
+		}
+		seen[name] = true
+	}
+	if len(c.Interfaces) > 1 && seen["any"] {
+		complain("interface any: it has the others in it")
+	}
+	live := capture.LiveConfig{Interface: "any", RingSize: c.RingSize, SnapLen: c.SnapLen}
+	if len(c.Interfaces) > 0 {
+		live.Interface = c.Interfaces[0]
+	}
+	errs = append(errs, live.Validate(), c.Cache.Validate())
+	e := c.Export
+	if len(e.Destinations) == 0 {
+		e.Destinations = []string{"localhost:9"} // to have the rest checked
+	}
+	errs = append(errs, e.Validate())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,17 @@
+// Package probe meters packets: frames from network interfaces or capture files go in, flows go out to collectors.
+//
+//	capture.Source ─▶ dissect.Dissect ─▶ flowcache.Cache ─▶ queue ─▶ export.Exporter ─▶ UDP
+//	└───────────── a goroutine per interface ──────────┘   └────── one goroutine ─────┘
+//
+// [New] checks the configuration and opens interfaces and sockets, which may need privileges; [Probe.Run] does the work
+// until its context ends or the files do, and needs none. Each interface has a flow cache of its own. Files are read one after
+// the other, in the order given, into one cache: a capture that was cut into several files gives the flows of the whole.
+//
+// The capture times of packets drive all timeouts, so that a file gives the flows that the live traffic gave. A live
+// interface without packets goes by the clock of the machine.
+//
+// What is lost, and where. A meter that is too slow loses packets in the kernel, which counts them. When the
+// collectors' side is too slow (pacing, a blocked socket), up to [QueueFlows] flows wait; then a live probe loses flows, and
+// counts them, rather than packets; reading a file waits instead. The exporter counts what a protocol cannot carry and what
+// the network refused. [Probe.Summary] has all of it, at any time, and [Summary.Balance] says whether it adds up.
+package probe

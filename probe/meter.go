@@ -1,0 +1,225 @@
+package probe
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/capture"
+	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/export"
+	"github.com/caprock-net/caprock/probe/flowcache"
+)
+
+const (
+	second = netflow.Timestamp(1e6)
+
+	// commitFrames bounds the frames that are not yet counted when few of them are IP.
+	commitFrames = 2 * flowcache.BatchSize
+
+	// watchEvery is how often the kernel's counters of drops are looked at, for the log.
+	watchEvery = time.Minute
+)
+
+// meter makes flows of the packets of a source. One goroutine runs it; what mu guards others may read.
+type meter struct {
+	live  bool
+	queue *queue // nil: flows are counted and forgotten
+	log   *slog.Logger
+
+	batch   [flowcache.BatchSize]flowcache.Packet
+	n       int      // packets in batch
+	pending verdicts // frames not yet counted
+	now     netflow.Timestamp
+	ticked  netflow.Timestamp // when a chunk was last handed on
+	chunk   *chunk            // being filled, or nil
+	emit    func(*netflow.Record)
+	unknown map[dissect.LinkType]bool // link types that have been complained of
+
+	watched time.Time
+	told    capture.Stats // as of watched
+
+	mu      sync.Mutex
+	cache   *flowcache.Cache
+	sources []*sourceState // the last one is being read
+	refused export.Tally   // flows that found the queue full
+}
+
+// verdicts counts frames by what became of them.
+type verdicts struct{ frames, bytes, nonIP, malformed, unsupported uint64 }
+
+func (v *verdicts) add(w verdicts) {
+	v.frames += w.frames
+	v.bytes += w.bytes
+	v.nonIP += w.nonIP
+	v.malformed += w.malformed
+	v.unsupported += w.unsupported
+}
+
+// sourceState is a source and what came of it.
+type sourceState struct {
+	name   string
+	source capture.Source // nil when it is at its end
+	counts verdicts
+	stats  capture.Stats // at its end
+	err    error         // what ended it, if not its end
+}
+
+func newMeter(cfg *Config, q *queue) (*meter, error) {
+	cache, err := flowcache.New(cfg.Cache)
+	if err != nil {
+		return nil, err
+	}
+	m := &meter{cache: cache, queue: q, live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
+	m.emit = m.hand
+	return m, nil
+}
+
+// run meters a source to its end. The error is the one that ended it, if it was not its end.
+func (m *meter) run(s *sourceState) error {
+	var err error
+	for frame := new(capture.Frame); ; {
+		if err = s.source.Next(frame); err == nil {
+			m.take(s, frame)
+			continue
+		}
+		if !errors.Is(err, capture.ErrIdle) {
+			break
+		}
+		m.idle(s)
+	}
+	m.commit(s)
+	stats := s.source.Stats()
+	errClose := s.source.Close()
+	if err == io.EOF {
+		err = errClose
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.source, s.stats, s.err = nil, stats, err
+	return err
+}
+
+// take dissects a frame into the batch.
+func (m *meter) take(s *sourceState, f *capture.Frame) {
+	m.now = f.Time
+	m.pending.frames++
+	m.pending.bytes += uint64(f.WireLen)
+	p := &m.batch[m.n]
+	switch dissect.Dissect(f.Link, f.Data, f.WireLen, &p.Packet) {
+	case dissect.OK:
+		p.Time, p.Input = f.Time, f.Interface
+		m.n++
+	case dissect.NonIP:
+		m.pending.nonIP++
+	case dissect.Malformed:
+		m.pending.malformed++
+	default:
+		m.pending.unsupported++
+		if !m.unknown[f.Link] {
+			m.unknown[f.Link] = true
+			m.log.Warn("frames of this link type are counted, but not metered", "source", s.name, "link", int(f.Link))
+		}
+	}
+	if m.n == len(m.batch) || m.pending.frames == commitFrames {
+		m.commit(s)
+		if m.now-m.ticked >= second || m.now < m.ticked {
+			m.tick(s)
+		}
+	}
+}
+
+// commit gives the batch to the cache.
+func (m *meter) commit(s *sourceState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.counts.add(m.pending)
+	m.pending = verdicts{}
+	m.cache.AddBatch(m.batch[:m.n], m.emit)
+	m.n = 0
+}
+
+// idle lets the machine's clock run in place of the packets'.
+func (m *meter) idle(s *sourceState) {
+	m.commit(s)
+	m.now = netflow.TimestampOf(time.Now())
+	m.mu.Lock()
+	m.cache.Expire(m.now, m.emit)
+	m.mu.Unlock()
+	if m.now-m.ticked >= second || m.now < m.ticked {
+		m.tick(s)
+	}
+}
+
+// tick is called about once a second of packet time. Flows must not wait longer for their chunk to fill, and the exporter
+// looks at the time only when a chunk comes.
+func (m *meter) tick(s *sourceState) {
+	m.ticked = m.now
+	m.pass()
+	if m.live {
+		m.watch(s)
+	}
+}
+
+// pass hands the chunk on, be it empty.
+func (m *meter) pass() {
+	if m.queue == nil {
+		return
+	}
+	if m.chunk == nil {
+		if m.chunk = m.queue.get(!m.live); m.chunk == nil {
+			return
+		}
+	}
+	m.chunk.now = m.now
+	m.queue.put(m.chunk)
+	m.chunk = nil
+}
+
+// hand puts a flow into the chunk; it is what the cache emits to.
+func (m *meter) hand(r *netflow.Record) {
+	if m.queue == nil {
+		return
+	}
+	if m.chunk == nil {
+		if m.chunk = m.queue.get(!m.live); m.chunk == nil {
+			m.refused.Flows++
+			m.refused.Packets += r.Packets
+			m.refused.Bytes += r.Bytes
+			return
+		}
+	}
+	m.chunk.flows = append(m.chunk.flows, *r)
+	if len(m.chunk.flows) == cap(m.chunk.flows) {
+		m.pass()
+	}
+}
+
+// flush ends all flows. No packets come any more, so that waiting for the exporter costs none.
+func (m *meter) flush() {
+	m.live = false
+	m.mu.Lock()
+	m.cache.Flush(m.emit)
+	m.mu.Unlock()
+	m.pass()
+}
+
+// watch logs what an operator should know while it happens.
+func (m *meter) watch(s *sourceState) {
+	if now := time.Now(); now.Sub(m.watched) >= watchEvery {
+		m.watched = now
+	} else {
+		return
+	}
+	stats := s.source.Stats()
+	if n := stats.Dropped - m.told.Dropped; n > 0 {
+		m.log.Warn("the kernel dropped packets: the ring was full (--ring-size makes it larger)", "interface", s.name, "packets", n)
+	}
+	if n := stats.Downs - m.told.Downs; n > 0 {
+		m.log.Warn("the interface was down", "interface", s.name, "times", n)
+	}
+	m.told = stats
+}

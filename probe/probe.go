@@ -1,0 +1,230 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/capture"
+	"github.com/caprock-net/caprock/probe/export"
+)
+
+// Probe meters packets and exports flows. Run is to be called once; Summary and Progress may be called at any time.
+type Probe struct {
+	cfg      Config
+	queue    *queue           // nil without destinations
+	exporter *export.Exporter // likewise
+	meters   []*meter         // one for each interface, or one for all files
+}
+
+// New opens the interfaces, the sockets to the collectors, and looks whether the files are captures.
+func New(cfg Config) (*Probe, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Probe{cfg: cfg}
+	if err := p.open(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+func (p *Probe) open() error {
+	for _, name := range p.cfg.Files {
+		if err := look(name); err != nil {
+			return err
+		}
+	}
+	if len(p.cfg.Export.Destinations) > 0 {
+		e := p.cfg.Export
+		if e.Logger == nil {
+			e.Logger = p.cfg.Logger
+		}
+		var err error
+		if p.exporter, err = export.New(e); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		p.queue = newQueue()
+	}
+	for _, name := range p.cfg.Interfaces {
+		source, err := capture.OpenLive(capture.LiveConfig{
+			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.SnapLen, Promiscuous: p.cfg.Promiscuous,
+		})
+		if err != nil {
+			return err
+		}
+		m, err := p.addMeter()
+		if err != nil {
+			return errors.Join(err, source.Close())
+		}
+		m.sources = []*sourceState{{name: name, source: source}}
+	}
+	if len(p.cfg.Files) > 0 {
+		_, err := p.addMeter()
+		return err
+	}
+	return nil
+}
+
+func (p *Probe) addMeter() (*meter, error) {
+	m, err := newMeter(&p.cfg, p.queue)
+	if err == nil {
+		p.meters = append(p.meters, m)
+	}
+	return m, err
+}
+
+// look fails for a file that is no capture, before anything of other files is sent. What can be read but once is left alone.
+func look(name string) error {
+	if name == "-" {
+		return nil
+	}
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return fmt.Errorf("%s: is a folder, not a capture", name)
+		}
+		return nil
+	}
+	f, err := capture.OpenFile(name)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// close closes what New has opened and Run has not closed.
+func (p *Probe) close() error {
+	var errs []error
+	for _, m := range p.meters {
+		for _, s := range m.sources {
+			if s.source != nil {
+				errs = append(errs, s.source.Close())
+			}
+		}
+	}
+	if p.exporter != nil {
+		errs = append(errs, p.exporter.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run meters until the files are at their end, or the interfaces gone, or ctx ends; then it ends all flows, sends what is
+// left, and closes everything. A source that fails ends alone, the others go on; its error is returned at the end. What
+// came from it before is kept.
+func (p *Probe) Run(ctx context.Context) error {
+	var exporting sync.WaitGroup
+	if p.queue != nil {
+		exporting.Go(p.export)
+	}
+	var err error
+	if len(p.cfg.Files) > 0 {
+		err = p.runFiles(ctx, p.meters[0])
+	} else {
+		err = p.runInterfaces(ctx)
+	}
+	if p.queue != nil {
+		p.queue.close()
+	}
+	exporting.Wait()
+	return errors.Join(err, p.close())
+}
+
+func (p *Probe) runFiles(ctx context.Context, m *meter) error {
+	var errs []error
+	for _, name := range p.cfg.Files {
+		if ctx.Err() != nil {
+			break
+		}
+		file, err := capture.OpenFile(name)
+		s := &sourceState{name: name, err: err}
+		if err == nil {
+			s.source = file
+		}
+		m.mu.Lock()
+		m.sources = append(m.sources, s)
+		m.mu.Unlock()
+		if err == nil {
+			stop := context.AfterFunc(ctx, file.Stop)
+			err = m.run(s)
+			stop()
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	m.flush()
+	return errors.Join(errs...)
+}
+
+func (p *Probe) runInterfaces(ctx context.Context) error {
+	var running sync.WaitGroup
+	errs := make([]error, len(p.meters))
+	for i, m := range p.meters {
+		running.Go(func() {
+			runtime.LockOSThread() // the ring's pages stay near one CPU for as long as the scheduler lets the thread
+			defer runtime.UnlockOSThread()
+			s := m.sources[0]
+			stop := context.AfterFunc(ctx, s.source.Stop)
+			defer stop()
+			if errs[i] = m.run(s); errs[i] != nil && len(p.meters) > 1 {
+				m.log.Error("this interface is no longer metered", "interface", s.name, "err", errs[i])
+			}
+			m.flush()
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// export sends the flows of all meters until the queue is closed. Datagrams that are not full leave every second of
+// packet time.
+func (p *Probe) export() {
+	var now, flushed netflow.Timestamp
+	for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
+		for _, c := range chunks {
+			now = c.now
+			for i := range c.flows {
+				_ = p.exporter.Export(now, &c.flows[i]) // fails only when closed
+			}
+			p.queue.release(c)
+			if now-flushed >= second || now < flushed {
+				_ = p.exporter.Flush(now)
+				flushed = now
+			}
+		}
+	}
+	_ = p.exporter.Flush(now)
+}
+
+// Progress says how far a file has been read: bytes done of total, before decompression, and the packets read in all.
+// total is 0 when it is not known.
+type Progress struct {
+	File        string
+	Done, Total int64
+	Packets     uint64
+}
+
+// Progress returns how far reading is, of the file being read.
+func (p *Probe) Progress() Progress {
+	var at Progress
+	for _, m := range p.meters {
+		m.mu.Lock()
+		for _, s := range m.sources {
+			at.Packets += s.counts.frames
+			if f, ok := s.source.(*capture.File); ok {
+				at.File = s.name
+				at.Done, at.Total = f.Progress()
+			}
+		}
+		m.mu.Unlock()
+	}
+	return at
+}

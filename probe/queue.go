@@ -1,0 +1,96 @@
+package probe
+
+import (
+	"sync"
+
+	"github.com/caprock-net/caprock/netflow"
+)
+
+// chunkFlows is how many flows go through the queue at a time.
+const chunkFlows = 64
+
+// QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 240 bytes each.
+const QueueFlows = 1 << 16
+
+// chunk carries flows from a meter to the exporter.
+type chunk struct {
+	now   netflow.Timestamp // packet time when it was handed on
+	flows []netflow.Record
+}
+
+// queue is a bounded queue of chunks that are used again. It is its own free list, last in first out, so that as few
+// chunks exist, and as warm ones, as the load needs.
+type queue struct {
+	mu       sync.Mutex
+	notEmpty sync.Cond
+	notFull  sync.Cond
+	full     []*chunk // in order
+	free     []*chunk
+	made     int // chunks in existence
+	closed   bool
+}
+
+func newQueue() *queue {
+	q := &queue{}
+	q.notEmpty.L, q.notFull.L = &q.mu, &q.mu
+	return q
+}
+
+// get returns an empty chunk. When as many as may exist are in use it waits for one, or returns nil.
+func (q *queue) get(wait bool) *chunk {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		if n := len(q.free); n > 0 {
+			c := q.free[n-1]
+			q.free = q.free[:n-1]
+			return c
+		}
+		if q.made < QueueFlows/chunkFlows {
+			q.made++
+			return &chunk{flows: make([]netflow.Record, 0, chunkFlows)}
+		}
+		if !wait {
+			return nil
+		}
+		q.notFull.Wait()
+	}
+}
+
+// put hands a chunk to the exporter.
+func (q *queue) put(c *chunk) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.full = append(q.full, c)
+	q.notEmpty.Signal()
+}
+
+// take returns all chunks that were put, in their order, using the slice into for them; none after close, when there are
+// no more.
+func (q *queue) take(into []*chunk) []*chunk {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.full) == 0 && !q.closed {
+		q.notEmpty.Wait()
+	}
+	taken := q.full
+	q.full = into[:0]
+	return taken
+}
+
+// release returns a chunk that was taken.
+func (q *queue) release(c *chunk) {
+	c.flows = c.flows[:0]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.free = append(q.free, c)
+	q.notFull.Signal()
+}
+
+// close lets take return what is left, and then nothing.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.notEmpty.Signal()
+}
