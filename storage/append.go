@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/storage/parquet"
 )
 
 // job is one append: flows of a slot on their way from the journal into its Parquet file, beside everything else. It owns
@@ -47,7 +48,7 @@ func (j *job) store(w *Writer) error {
 		j.unreadable = true
 		return err
 	}
-	group, err := w.encoder.Encode(batches)
+	group, err := parquet.EncodeRowGroup(batches, parquet.Options{})
 	if err != nil {
 		j.unreadable = true
 		return err

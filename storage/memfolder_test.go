@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
@@ -20,7 +21,8 @@ type memFolder struct {
 	mu      sync.Mutex
 	entries map[string]*memFile // files
 	dirs    map[string]bool
-	durable map[string]*memFile // entries as they were at the last SyncDir of their folder
+	durable map[string]*memFile   // entries as they were at the last SyncDir of their folder
+	since   []map[string]*memFile // and after each change since; a journaling file system may have got as far as any
 	ops     int
 
 	// before is called, with the lock held, before each operation that changes something; an error makes it fail.
@@ -31,6 +33,7 @@ type memFile struct {
 	name    string
 	data    []byte
 	durable []byte
+	dropped []bool // bytes that a failed sync gave up: the next one does not write them, and does not say so
 }
 
 func newMemFolder() *memFolder {
@@ -63,6 +66,7 @@ func (m *memFolder) OpenFile(name string, flag int) (file, error) {
 		}
 		f = &memFile{name: name}
 		m.entries[name] = f
+		m.changed()
 	case flag&os.O_TRUNC != 0:
 		f.data = nil
 	}
@@ -83,6 +87,7 @@ func (m *memFolder) Rename(from, to string) error {
 	delete(m.entries, from)
 	m.entries[to] = f
 	f.name = to
+	m.changed()
 	return nil
 }
 
@@ -97,8 +102,11 @@ func (m *memFolder) Remove(name string) error {
 		return err
 	}
 	delete(m.entries, name)
+	m.changed()
 	return nil
 }
+
+func (m *memFolder) changed() { m.since = append(m.since, maps.Clone(m.entries)) }
 
 func (m *memFolder) MkdirAll(name string) error {
 	m.mu.Lock()
@@ -145,12 +153,8 @@ func (m *memFolder) SyncDir(name string) error {
 	if err := m.change("syncdir", name); err != nil {
 		return err
 	}
-	maps.DeleteFunc(m.durable, func(p string, _ *memFile) bool { return path.Dir(p) == name })
-	for p, f := range m.entries {
-		if path.Dir(p) == name {
-			m.durable[p] = f
-		}
-	}
+	// All files of a test lie in one folder; those above it have no files.
+	m.durable, m.since = maps.Clone(m.entries), nil
 	return nil
 }
 
@@ -210,6 +214,9 @@ func (h *memHandle) put(p []byte, off int64) {
 		h.f.data = grown
 	}
 	copy(h.f.data[off:], p)
+	if int(off) < len(h.f.dropped) {
+		clear(h.f.dropped[off:min(len(h.f.dropped), int(off)+len(p))])
+	}
 }
 
 func (h *memHandle) Truncate(size int64) error {
@@ -220,6 +227,7 @@ func (h *memHandle) Truncate(size int64) error {
 	}
 	if size <= int64(len(h.f.data)) {
 		h.f.data = h.f.data[:size:size]
+		h.f.dropped = h.f.dropped[:min(len(h.f.dropped), int(size))]
 	} else {
 		h.put(nil, size)
 	}
@@ -233,9 +241,20 @@ func (h *memHandle) Sync() error {
 		return fs.ErrClosed
 	}
 	if err := h.folder.change("sync", h.f.name); err != nil {
+		dropped := make([]bool, len(h.f.data))
+		copy(dropped, h.f.dropped)
+		for i := range dropped {
+			dropped[i] = dropped[i] || i >= len(h.f.durable) || h.f.durable[i] != h.f.data[i]
+		}
+		h.f.dropped = dropped
 		return err
 	}
 	h.f.durable = append([]byte(nil), h.f.data...)
+	for i, gone := range h.f.dropped {
+		if gone {
+			h.f.durable[i] = 0
+		}
+	}
 	return nil
 }
 
@@ -252,17 +271,31 @@ func (h *memHandle) Close() error {
 	return nil
 }
 
-// image is what a crash leaves: of the process alone, or of the machine. The lock is held.
-func (m *memFolder) image(powerLoss bool) map[string][]byte {
+// image is what is left when the process dies. The lock is held.
+func (m *memFolder) image() map[string][]byte {
 	files := map[string][]byte{}
-	if powerLoss {
-		for p, f := range m.durable {
-			files[p] = append([]byte(nil), f.durable...)
-		}
-		return files
-	}
 	for p, f := range m.entries {
 		files[p] = append([]byte(nil), f.data...)
+	}
+	return files
+}
+
+// powerLoss is what is left when the machine dies: what was synced. With chance, some of the rest was written too: names
+// as they were at some moment since, and files as far as to some byte.
+func (m *memFolder) powerLoss(chance *rand.Rand) map[string][]byte {
+	names := m.durable
+	if chance != nil {
+		if i := chance.IntN(len(m.since) + 1); i > 0 {
+			names = m.since[i-1]
+		}
+	}
+	files := map[string][]byte{}
+	for p, f := range names {
+		data := append([]byte(nil), f.durable...)
+		if n := len(f.data) - len(data); chance != nil && n > 0 && f.dropped == nil {
+			data = append(data, f.data[len(data):len(data)+chance.IntN(n+1)]...)
+		}
+		files[p] = data
 	}
 	return files
 }

@@ -37,7 +37,7 @@ type stuckBatch struct {
 // next NewWriter. Run must be called once.
 func (w *Writer) Run(ctx context.Context) error {
 	jobs, results := make(chan *job, 1), make(chan *job, 1)
-	syncs, synced := make(chan []syncTask, 1), make(chan []syncTask, 1)
+	syncs, synced := make(chan *syncRun, 1), make(chan *syncRun, 1)
 	var helpers sync.WaitGroup
 	helpers.Go(func() {
 		for j := range jobs {
@@ -46,11 +46,11 @@ func (w *Writer) Run(ctx context.Context) error {
 		}
 	})
 	helpers.Go(func() {
-		for tasks := range syncs {
-			for i := range tasks {
-				tasks[i].run(w.folder)
+		for r := range syncs {
+			for i := range r.tasks {
+				r.tasks[i].run(w.folder)
 			}
-			synced <- tasks
+			synced <- r
 		}
 	})
 	tick := time.NewTicker(min(max(w.cfg.Sync/4, 5*time.Millisecond), 250*time.Millisecond))
@@ -71,8 +71,8 @@ func (w *Writer) Run(ctx context.Context) error {
 		case j := <-results:
 			w.finished(j)
 			w.unstick(errBusy)
-		case tasks := <-synced:
-			w.finishedSync(tasks)
+		case r := <-synced:
+			w.finishedSync(r)
 		case <-tick.C:
 			w.unstick(nil)
 			w.closeOver(w.cfg.Now())
@@ -95,6 +95,9 @@ func (w *Writer) Run(ctx context.Context) error {
 	close(jobs)
 	close(syncs)
 	helpers.Wait()
+	if len(errs) == 0 {
+		w.count(func(s *WriterStats) { s.Durable = s.Stored })
+	}
 	return errors.Join(append(errs, w.Close())...)
 }
 
@@ -353,7 +356,7 @@ func (w *Writer) finished(j *job) {
 		}
 		return
 	}
-	if err := s.cutJournal(); err != nil {
+	if err := s.cutJournal(w.cutAfter); err != nil {
 		w.mishap("journal", err) // it stays longer than need be
 	}
 }

@@ -154,7 +154,7 @@ func (s *slot) taken(m *memory) (rows int) {
 }
 
 // cutJournal shortens the journal when that is worth its cost: when none of its flows are needed, or at least half of many.
-func (s *slot) cutJournal() error {
+func (s *slot) cutJournal(cutAfter int64) error {
 	from := s.journal.size
 	if len(s.spans) > 0 {
 		from = s.spans[0].off

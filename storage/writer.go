@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
-	"github.com/caprock-net/caprock/storage/parquet"
 )
 
 var (
@@ -22,12 +21,11 @@ var (
 // Writer owns a folder and puts flows into it. NewWriter locks the folder and takes up what a crash left; Run does the
 // work, and finishes everything when its context ends; Write and WriteWait hand over flows in the meantime.
 type Writer struct {
-	cfg     Config
-	folder  folder
-	lock    io.Closer
-	queue   *queue
-	memory  *memory
-	encoder *parquet.Encoder // of the goroutine that appends
+	cfg    Config
+	folder folder
+	lock   io.Closer
+	queue  *queue
+	memory *memory
 
 	// Owned by Run.
 	open    []*slot // the slot that takes flows, behind it for a moment the one before
@@ -39,6 +37,7 @@ type Writer struct {
 
 	firstRetry time.Duration // as the constants, but for tests
 	maxGroups  int
+	cutAfter   int64
 
 	mu    sync.Mutex
 	stats WriterStats
@@ -49,6 +48,7 @@ type WriterStats struct {
 	Flows    uint64 // put into the journal, those recovered included
 	Stored   uint64 // of them, in Parquet files
 	Pending  uint64 // of them, only in the journal yet
+	Durable  uint64 // of them, safe from a loss of power
 	Queued   int    // batches that wait for the journal
 	Journal  uint64 // bytes written to journals
 	Parquet  uint64 // bytes written to Parquet files
@@ -100,8 +100,7 @@ func NewWriter(cfg Config) (*Writer, error) {
 func newWriter(cfg Config, f folder, lock io.Closer) (*Writer, error) {
 	w := &Writer{
 		cfg: cfg, folder: f, lock: lock, queue: newQueue(cfg.Queue), memory: newMemory(&cfg),
-		encoder:    parquet.NewEncoder(parquet.Options{}),
-		firstRetry: firstRetry, maxGroups: maxGroups,
+		firstRetry: firstRetry, maxGroups: maxGroups, cutAfter: cutAfter,
 	}
 	if err := w.adopt(); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage %s: %w", cfg.Dir, err), w.Close())

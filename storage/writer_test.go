@@ -57,14 +57,21 @@ func TestRestartInsideASlotAddsAPart(t *testing.T) {
 		w := run(t, cfg)
 		w.next = next
 		w.write(500, slot0.Add(time.Minute))
-		w.close()
-		next += 500
-		flows, err := readFlows([]string{dir}, storage.Range{})
-		if err == nil {
-			err = checkOnce(flows, 500*(i+1))
+		for w.Stats().Flows < 500 {
+			time.Sleep(time.Millisecond)
 		}
-		if err != nil {
-			t.Error(err)
+		next += 500
+		for _, when := range []string{"open", "finished"} {
+			if when == "finished" {
+				w.close()
+			}
+			flows, err := readFlows([]string{dir}, storage.Range{})
+			if err == nil {
+				err = checkOnce(flows, 500*(i+1))
+			}
+			if err != nil {
+				t.Errorf("%s: %v", when, err)
+			}
 		}
 	}
 	want := "[flows.2026-11-21.160000Z.0001.parquet flows.2026-11-21.160000Z.0002.parquet flows.2026-11-21.160000Z.parquet]"
