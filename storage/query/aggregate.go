@@ -51,6 +51,7 @@ type aggregation struct {
 	parts  []part
 	tables [partitions]table
 	groups atomic.Int64
+	blocks blockPool
 }
 
 func newAggregation(q Query) (*aggregation, error) {
@@ -135,6 +136,9 @@ func Aggregate(ctx context.Context, chunks iter.Seq2[column.Chunk, error], q Que
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if err := a.drainAll(n); err != nil {
+		return nil, err
+	}
 	return newResult(a, all), nil
 }
 
@@ -181,7 +185,7 @@ type worker struct {
 	cell   []uint32 // combined code of each row
 	block  []uint64 // keys of some rows, word by word
 	hashes []uint64
-	staged [partitions][]uint64
+	staged [partitions][]uint64 // entries on their way to the tables, in blocks
 }
 
 func newWorker(a *aggregation) *worker {
@@ -267,11 +271,7 @@ func (w *worker) loadCounts() error {
 		}
 		in, out := w.counts[bit], resize(&w.scaled[bit], w.selection.n)
 		for i := range out {
-			row := i
-			if !w.selection.all {
-				row = int(w.selection.rows[i])
-			}
-			out[i] = mulSaturating(in[i], max(1, rates[row]), &w.full)
+			out[i] = mulSaturating(in[i], max(1, rates[w.selection.row(i)]), &w.full)
 		}
 		w.counts[bit] = out
 	}

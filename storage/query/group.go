@@ -1,5 +1,11 @@
 package query
 
+import (
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
 // blockRows is how many rows are turned to keys at once.
 const blockRows = 1024
 
@@ -55,12 +61,12 @@ func (w *worker) addCells(n int) error {
 			w.parts[i].put(key, k, code)
 		}
 		hash := hashKey(key)
-		p := partitionOf(hash)
-		s := append(w.staged[p], hash)
-		s = append(s, key...)
-		if err := w.stage(p, append(s, sums...)); err != nil {
+		e, err := w.stage(hash)
+		if err != nil {
 			return err
 		}
+		copy(e, key)
+		copy(e[len(key):], sums)
 	}
 	return nil
 }
@@ -68,9 +74,9 @@ func (w *worker) addCells(n int) error {
 // put sets a part of a key to value number i of its column.
 func (p *part) put(key []uint64, k *keyColumn, i int) {
 	if p.wide {
-		key[p.word], key[p.word+1] = k.hi[i], k.lo[i]
+		key[p.word], key[p.word+1] = k.addrs[i].hi, k.addrs[i].lo
 	} else {
-		key[p.word] |= k.lo[i] << p.shift
+		key[p.word] |= k.nums[i] << p.shift
 	}
 }
 
@@ -141,17 +147,18 @@ func (w *worker) addRows() error {
 			}
 		}
 		for i, hash := range hashes[:n] {
-			p := partitionOf(hash)
-			s := append(w.staged[p], hash)
-			for word := range l.keys {
-				s = append(s, block[word*blockRows+i])
-			}
-			s = append(s, 1)
-			for _, values := range columns {
-				s = append(s, values[i])
-			}
-			if err := w.stage(p, s); err != nil {
+			e, err := w.stage(hash)
+			if err != nil {
 				return err
+			}
+			for word := range e[:l.keys] {
+				e[word] = block[word*blockRows+i]
+			}
+			e = e[l.keys:]
+			e[0] = 1
+			e = e[1:]
+			for at, values := range columns {
+				e[at] = values[i]
 			}
 		}
 	}
@@ -162,55 +169,128 @@ func (w *worker) addRows() error {
 func (p *part) putRows(block []uint64, k *keyColumn, from, n int) {
 	words := block[p.word*blockRows:][:n]
 	switch {
-	case p.wide && k.codes != nil:
-		second := block[(p.word+1)*blockRows:][:n]
-		for i, code := range k.codes[from : from+n] {
-			words[i], second[i] = k.hi[code], k.lo[code]
-		}
 	case p.wide:
-		copy(words, k.hi[from:])
-		copy(block[(p.word+1)*blockRows:][:n], k.lo[from:])
+		second := block[(p.word+1)*blockRows:][:n]
+		if k.codes == nil {
+			for i, a := range k.addrs[from : from+n] {
+				words[i], second[i] = a.hi, a.lo
+			}
+			return
+		}
+		for i, code := range k.codes[from : from+n] {
+			a := k.addrs[code]
+			words[i], second[i] = a.hi, a.lo
+		}
 	case k.codes != nil:
 		for i, code := range k.codes[from : from+n] {
-			words[i] |= k.lo[code] << p.shift
+			words[i] |= k.nums[code] << p.shift
 		}
 	default:
-		for i, v := range k.lo[from : from+n] {
+		for i, v := range k.nums[from : from+n] {
 			words[i] |= v << p.shift
 		}
 	}
 }
 
-// stage keeps the entries for partition p, and sends them to its table when there are many.
-func (w *worker) stage(p int, entries []uint64) error {
-	w.staged[p] = entries
-	if len(entries) < stagedWords {
-		return nil
+// stage returns room for an entry on its way to the table of its hash, to be filled at once.
+func (w *worker) stage(hash uint64) ([]uint64, error) {
+	p := partitionOf(hash)
+	s := w.staged[p]
+	n, width := len(s), 1+w.layout.width()
+	if n+width > cap(s) {
+		if n > 0 {
+			if err := w.send(p, s); err != nil {
+				return nil, err
+			}
+		}
+		s, n = w.blocks.take(), 0
 	}
-	return w.send(p)
+	s = s[:n+width]
+	w.staged[p] = s
+	s[n] = hash
+	return s[n+1:], nil
 }
 
-// send merges what is staged for partition p into its table.
-func (w *worker) send(p int) error {
-	t := &w.tables[p]
+// flush sends all that is staged.
+func (w *worker) flush() error {
+	for p, s := range w.staged {
+		if len(s) > 0 {
+			if err := w.send(p, s); err != nil {
+				return err
+			}
+		}
+		w.staged[p] = nil
+	}
+	return nil
+}
+
+// send hands a block of entries to partition p, and merges what waits there when it is worth the way: a table that
+// does not fit the cache is walked for many entries at a time. What waits is at most a quarter of the groups, or a little.
+func (a *aggregation) send(p int, block []uint64) error {
+	t := &a.tables[p]
 	t.mu.Lock()
-	added := t.add(w.layout, w.staged[p])
-	t.mu.Unlock()
-	w.staged[p] = w.staged[p][:0]
-	if n := w.groups.Add(int64(added)); w.MaxGroups > 0 && n > int64(w.MaxGroups) {
+	defer t.mu.Unlock()
+	t.waiting = append(t.waiting, block)
+	if len(t.waiting) < max(8, t.n*a.layout.width()/(4*blockWords)) {
+		return nil
+	}
+	return a.drain(t)
+}
+
+// drain merges what waits into the table, whose lock is held.
+func (a *aggregation) drain(t *table) error {
+	added := 0
+	for i, block := range t.waiting {
+		added += t.add(a.layout, block)
+		a.blocks.give(block)
+		t.waiting[i] = nil
+	}
+	t.waiting = t.waiting[:0]
+	if n := a.groups.Add(int64(added)); a.MaxGroups > 0 && n > int64(a.MaxGroups) {
 		return ErrTooManyGroups
 	}
 	return nil
 }
 
-// flush sends all that is staged.
-func (w *worker) flush() error {
-	for p := range w.staged {
-		if len(w.staged[p]) > 0 {
-			if err := w.send(p); err != nil {
-				return err
+// drainAll merges what waits in all tables, n at a time.
+func (a *aggregation) drainAll(n int) error {
+	var g errgroup.Group
+	for i := range n {
+		g.Go(func() error {
+			for p := i; p < partitions; p += n {
+				if err := a.drain(&a.tables[p]); err != nil {
+					return err
+				}
 			}
-		}
+			return nil
+		})
 	}
-	return nil
+	return g.Wait()
+}
+
+// blockWords is the length of the blocks in which entries travel from workers to tables. A worker has one for each
+// partition at hand; together they should fit its processor's cache.
+const blockWords = 512
+
+// blockPool keeps blocks for reuse.
+type blockPool struct {
+	mu   sync.Mutex
+	free [][]uint64
+}
+
+func (p *blockPool) take() []uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		b := p.free[n-1]
+		p.free = p.free[:n-1]
+		return b[:0]
+	}
+	return make([]uint64, 0, blockWords)
+}
+
+func (p *blockPool) give(b []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, b)
 }

@@ -4,19 +4,23 @@ import (
 	"math/bits"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/storage/column"
 )
 
 // keyColumn is one part of the keys of a chunk's selected rows: a value a row, or a code a row and a value a code.
 type keyColumn struct {
-	codes  []uint32 // nil when dense
-	hi, lo []uint64 // hi only for addresses
+	codes []uint32 // nil when dense
+	addrs []wide   // of addresses
+	nums  []uint64 // of numbers
 
-	codeBuffer, hiBuffer, loBuffer []uint64
-	code32                         []uint32
+	codeBuffer        []uint32
+	addrBuffer, other []wide
+	numBuffer         []uint64
+	offsetBuffer      []uint64
 }
 
 // values returns how many values there are.
-func (k *keyColumn) values() int { return len(k.lo) }
+func (k *keyColumn) values() int { return max(len(k.addrs), len(k.nums)) }
 
 // maxOffsets is how far the values of a dense column may lie apart for it to be turned to codes.
 const maxOffsets = 1 << 16
@@ -44,6 +48,14 @@ func (s *selection) set(b bitmap, total int) {
 	s.rows = rows
 }
 
+// row returns the number of selected row i in the chunk.
+func (s *selection) row(i int) int {
+	if s.all {
+		return i
+	}
+	return int(s.rows[i])
+}
+
 // gather returns the selected elements of src, in dst's buffer unless all are selected.
 func gather[T any](s *selection, src []T, dst *[]T) []T {
 	if s.all {
@@ -63,23 +75,23 @@ func (k *keyColumn) loadNumber(v *view, s *selection, c netflow.Column, f *Field
 		return err
 	}
 	binned := f.kind == KindTime && f.bin != 0
-	k.hi = nil
+	k.addrs = nil
 	if vec.Coded {
-		k.codes = gather(s, vec.Codes, &k.code32)
-		k.lo = vec.Num
+		k.codes = gather(s, vec.Codes, &k.codeBuffer)
+		k.nums = vec.Num
 		if binned {
-			k.loBuffer = append(k.loBuffer[:0], vec.Num...)
-			k.lo = k.loBuffer
-			z.number(k.lo, f.bin)
+			k.numBuffer = append(k.numBuffer[:0], vec.Num...)
+			k.nums = k.numBuffer
+			z.number(k.nums, f.bin)
 		}
 		return nil
 	}
 	k.codes = nil
-	k.lo = gather(s, vec.Num, &k.loBuffer)
+	k.nums = gather(s, vec.Num, &k.numBuffer)
 	if binned {
-		k.loBuffer = append(k.loBuffer[:0], k.lo...)
-		k.lo = k.loBuffer
-		z.number(k.lo, f.bin)
+		k.numBuffer = append(k.numBuffer[:0], k.nums...)
+		k.nums = k.numBuffer
+		z.number(k.nums, f.bin)
 	}
 	k.offsets()
 	return nil
@@ -88,7 +100,7 @@ func (k *keyColumn) loadNumber(v *view, s *selection, c netflow.Column, f *Field
 // offsets turns a dense column whose values lie near each other, but for 0, to codes.
 func (k *keyColumn) offsets() {
 	smallest, largest := ^uint64(0), uint64(0)
-	for _, v := range k.lo {
+	for _, v := range k.nums {
 		smallest = min(smallest, v-1) // 0 turns to the largest number
 		largest = max(largest, v)
 	}
@@ -99,8 +111,8 @@ func (k *keyColumn) offsets() {
 	if largest-base >= maxOffsets {
 		return
 	}
-	codes := resize(&k.code32, len(k.lo))
-	for i, v := range k.lo {
+	codes := resize(&k.codeBuffer, len(k.nums))
+	for i, v := range k.nums {
 		// 0 keeps code 0; with a base of 0 so do all.
 		code := v - base
 		if v == 0 {
@@ -108,12 +120,12 @@ func (k *keyColumn) offsets() {
 		}
 		codes[i] = uint32(code)
 	}
-	dictionary := resize(&k.codeBuffer, int(largest-base)+1)
+	dictionary := resize(&k.offsetBuffer, int(largest-base)+1)
 	for i := range dictionary {
 		dictionary[i] = base + uint64(i)
 	}
 	dictionary[0] = 0
-	k.codes, k.lo = codes, dictionary
+	k.codes, k.nums = codes, dictionary
 }
 
 // loadAddr fills k from a column of addresses, cut to the field's prefix lengths.
@@ -122,61 +134,33 @@ func (k *keyColumn) loadAddr(v *view, s *selection, c netflow.Column, f *Field, 
 	if err != nil {
 		return err
 	}
+	k.nums = nil
 	if !vec.Coded {
-		k.codes = nil
-		hi, lo := resize(&k.hiBuffer, s.n), resize(&k.loBuffer, s.n)
-		zero := false
-		for i := range s.n {
-			row := i
-			if !s.all {
-				row = int(s.rows[i])
-			}
-			w := wideOf(&vec.Addr[row])
-			zero = zero || w == wide{}
-			hi[i], lo[i] = w.hi, w.lo
-		}
-		k.hi, k.lo = hi, lo
-		lacks, err := lacksAddr(v, s, zero, end)
-		if err != nil {
-			return err
-		}
-		for i := range hi {
-			w := wide{hi[i], lo[i]}
-			if w == (wide{}) && lacks(i) {
-				w = absent
-			} else {
-				w = cut(w, f.bits4, f.bits6)
-			}
-			hi[i], lo[i] = w.hi, w.lo
-		}
-		return nil
+		return k.loadDenseAddr(v, s, vec, f, end)
 	}
-	k.codes = gather(s, vec.Codes, &k.code32)
+	k.codes = gather(s, vec.Codes, &k.codeBuffer)
 	n := len(vec.Addr)
-	hi, lo := resize(&k.hiBuffer, n+1), resize(&k.loBuffer, n+1)
-	zero := -1
+	addrs := resize(&k.addrBuffer, n+1)
+	zero := false
 	for i := range vec.Addr {
 		w := wideOf(&vec.Addr[i])
-		if w == (wide{}) {
-			zero = i
-		}
-		w = cut(w, f.bits4, f.bits6)
-		hi[i], lo[i] = w.hi, w.lo
+		zero = zero || w == wide{}
+		addrs[i] = cut(w, f.bits4, f.bits6)
 	}
-	k.hi, k.lo = hi[:n], lo[:n]
-	if zero < 0 {
+	k.addrs = addrs[:n]
+	if !zero {
 		return nil
 	}
-	lacks, err := lacksAddr(v, s, true, end)
+	lacks, err := lacksAddr(v, s, end)
 	if err != nil {
 		return err
 	}
 	// The zero address gets a second entry for the rows where it means that there is none.
-	hi[n], lo[n] = absent.hi, absent.lo
-	k.hi, k.lo = hi, lo
-	codes := resize(&k.code32, s.n)
+	addrs[n] = absent
+	k.addrs = addrs
+	codes := resize(&k.codeBuffer, s.n)
 	for i, code := range k.codes {
-		if (vec.Addr[code] == netflow.Addr{}) && lacks(i) {
+		if vec.Addr[code].IsZero() && lacks(i) {
 			code = uint32(n)
 		}
 		codes[i] = code
@@ -185,28 +169,49 @@ func (k *keyColumn) loadAddr(v *view, s *selection, c netflow.Column, f *Field, 
 	return nil
 }
 
+func (k *keyColumn) loadDenseAddr(v *view, s *selection, vec *column.Vector, f *Field, end bool) error {
+	k.codes = nil
+	k.addrs = resize(&k.addrBuffer, s.n)
+	zero := false
+	for i := range k.addrs {
+		w := wideOf(&vec.Addr[s.row(i)])
+		zero = zero || w == wide{}
+		k.addrs[i] = w
+	}
+	lacks := func(int) bool { return false }
+	if zero {
+		var err error
+		if lacks, err = lacksAddr(v, s, end); err != nil {
+			return err
+		}
+	}
+	for i, w := range k.addrs {
+		if w == (wide{}) && lacks(i) {
+			k.addrs[i] = absent
+		} else {
+			k.addrs[i] = cut(w, f.bits4, f.bits6)
+		}
+	}
+	return nil
+}
+
 // lacksAddr returns a function that tells whether the zero address in selected row i means that the flow has none. Of the
 // ends of a flow IPVersion says so, elsewhere it always does.
-func lacksAddr(v *view, s *selection, needed, end bool) (func(i int) bool, error) {
-	if !end || !needed {
+func lacksAddr(v *view, s *selection, end bool) (func(i int) bool, error) {
+	if !end {
 		return func(int) bool { return true }, nil
 	}
 	versions, err := v.numbers(netflow.IPVersion)
 	if err != nil {
 		return nil, err
 	}
-	return func(i int) bool {
-		if !s.all {
-			i = int(s.rows[i])
-		}
-		return versions[i] == 0
-	}, nil
+	return func(i int) bool { return versions[s.row(i)] == 0 }, nil
 }
 
 // cut clears the host bits of an address.
 func cut(w wide, bits4, bits6 uint8) wide {
 	n := bits6
-	if w.hi == 0 && w.lo>>32 == 0xffff {
+	if w.is4() {
 		n = 96 + bits4
 	}
 	switch {
@@ -229,30 +234,29 @@ func loadNet(v *view, s *selection, c, mask netflow.Column, f *Field, address, l
 	if err != nil {
 		return err
 	}
-	length.loBuffer = append(length.loBuffer[:0], gather(s, masks, &length.loBuffer)...)
-	masks = length.loBuffer
-	hi, lo := address.hi, address.lo
-	outHi, outLo := resize(&length.hiBuffer, s.n), resize(&address.codeBuffer, s.n) // both are free here
-	for i := range s.n {
+	length.numBuffer = append(length.numBuffer[:0], gather(s, masks, &length.numBuffer)...)
+	masks = length.numBuffer
+	nets := resize(&address.other, s.n)
+	for i := range nets {
 		at := i
 		if address.codes != nil {
 			at = int(address.codes[i])
 		}
-		w := wide{hi[at], lo[at]}
+		w := address.addrs[at]
 		switch {
 		case w == absent:
 			masks[i] = 0
-		case w.hi == 0 && w.lo>>32 == 0xffff:
+		case w.is4():
 			masks[i] = min(masks[i], 32)
 			w = cut(w, uint8(masks[i]), 0)
 		default:
 			masks[i] = min(masks[i], 128)
 			w = cut(w, 0, uint8(masks[i]))
 		}
-		outHi[i], outLo[i] = w.hi, w.lo
+		nets[i] = w
 	}
-	address.codes, address.hi, address.lo = nil, outHi, outLo
-	length.codes, length.hi, length.lo = nil, nil, masks
+	address.codes, address.addrs = nil, nets
+	length.codes, length.addrs, length.nums = nil, nil, masks
 	length.offsets()
 	return nil
 }

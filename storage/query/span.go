@@ -98,6 +98,9 @@ func (w wide) addr() (a netflow.Addr) {
 	return a
 }
 
+// is4 reports whether the address is an IPv4 address, mapped.
+func (w wide) is4() bool { return w.hi == 0 && w.lo>>32 == 0xffff }
+
 func (w wide) less(o wide) bool { return w.hi < o.hi || w.hi == o.hi && w.lo < o.lo }
 
 func (w wide) next() wide {

@@ -99,6 +99,8 @@ type table struct {
 	n      int
 	blocks [][]uint64
 	full   uint64 // 1 after a sum overflowed
+
+	waiting [][]uint64 // blocks of entries to be merged
 }
 
 // add merges staged entries, each of a hash and l.width() words, and returns how many groups are new.
