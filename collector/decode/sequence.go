@@ -1,6 +1,10 @@
 package decode
 
-import "github.com/caprock-net/caprock/netflow"
+import (
+	"slices"
+
+	"github.com/caprock-net/caprock/netflow"
+)
 
 const (
 	lateWindow = 32        // datagrams that a late one may be behind
@@ -58,10 +62,7 @@ func (s *sequence) follow(a arrival, c *Counters) {
 		}
 		c.Gaps++
 		c.Lost += uint64(distance)
-		if len(s.gaps) == maxGaps {
-			s.gaps = append(s.gaps[:0], s.gaps[1:]...)
-		}
-		s.gaps = append(s.gaps, gap{from: s.next, to: a.number, at: s.datagrams})
+		s.remember(gap{from: s.next, to: a.number, at: s.datagrams})
 		s.advance(a)
 	case s.fill(a, c):
 		c.Reordered++
@@ -93,18 +94,28 @@ func (s *sequence) advance(a arrival) {
 
 // fill takes the units of a late datagram out of the gap that it left, if that is not too long ago.
 func (s *sequence) fill(a arrival, c *Counters) bool {
-	for i := range s.gaps {
-		g := s.gaps[i]
+	for i, g := range s.gaps {
 		if s.datagrams-g.at > lateWindow || a.number-g.from >= g.to-g.from {
 			continue
 		}
 		found := min(a.units, g.to-a.number)
 		c.Lost -= uint64(found)
-		s.gaps[i].to = a.number
-		if rest := a.number + found; rest != g.to && len(s.gaps) < maxGaps {
-			s.gaps = append(s.gaps, gap{from: rest, to: g.to, at: g.at})
-		}
+		s.gaps = slices.Delete(s.gaps, i, i+1)
+		s.remember(gap{from: g.from, to: a.number, at: g.at})
+		s.remember(gap{from: a.number + found, to: g.to, at: g.at})
 		return true
 	}
 	return false
+}
+
+// remember keeps a gap, unless it is empty, at the cost of those that are too old to be filled, or else of the oldest.
+func (s *sequence) remember(g gap) {
+	if g.from == g.to {
+		return
+	}
+	s.gaps = slices.DeleteFunc(s.gaps, func(old gap) bool { return s.datagrams-old.at > lateWindow })
+	if len(s.gaps) == maxGaps {
+		s.gaps = slices.Delete(s.gaps, 0, 1)
+	}
+	s.gaps = append(s.gaps, g)
 }

@@ -129,7 +129,9 @@ func unaligned() []byte {
 }
 
 func TestMessageLength(t *testing.T) {
-	whole := func() []byte { return message().Template(256, layout...).Data(256, record(1)).Data(256, record(2)).Bytes() }
+	whole := func() []byte {
+		return message().Template(256, layout...).Data(256, record(1)).Data(256, record(2)).Bytes()
+	}
 	n := len(whole())
 	tests := []struct {
 		name   string
@@ -256,7 +258,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(unaligned(), uint16(30))
 	f.Fuzz(func(t *testing.T, msg []byte, cut uint16) {
 		decode := func(msg []byte) (*netflow.Batch, template.Report, int) {
-			b, d := netflow.NewBatch(500), fuzzDomain(t)
+			b, d := netflow.NewBatch(64), fuzzDomain(t)
 			limit := ipfix.MaxRows(d, msg)
 			var rep template.Report
 			if err := ipfix.Decode(b, d, msg, &rep); err != nil && (b.Len() != 0 || fmt.Sprint(rep) != fmt.Sprint(template.Report{})) {

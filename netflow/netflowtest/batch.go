@@ -23,10 +23,38 @@ func CheckBatch(t testing.TB, b *netflow.Batch) {
 		if !b.Present().Has(c) {
 			from = 0
 		}
-		for i := from; i < column.Len(); i++ {
-			if !column.Index(i).IsZero() {
-				t.Fatalf("column %v (present: %v), row %d of %d is %v", c, b.Present().Has(c), i, b.Len(), column.Index(i))
-			}
+		if i := firstNonZero(column.Interface(), from); i >= 0 {
+			t.Fatalf("column %v (present: %v), row %d of %d is %v", c, b.Present().Has(c), i, b.Len(), column.Index(i))
 		}
 	}
+}
+
+func firstNonZero(column any, from int) int {
+	switch s := column.(type) {
+	case []netflow.Timestamp:
+		return nonZero(s, from)
+	case []netflow.Addr:
+		return nonZero(s, from)
+	case []netflow.MAC:
+		return nonZero(s, from)
+	case []uint8:
+		return nonZero(s, from)
+	case []uint16:
+		return nonZero(s, from)
+	case []uint32:
+		return nonZero(s, from)
+	case []uint64:
+		return nonZero(s, from)
+	}
+	panic("netflowtest: a column of another kind")
+}
+
+func nonZero[T comparable](s []T, from int) int {
+	var zero T
+	for i := from; i < len(s); i++ {
+		if s[i] != zero {
+			return i
+		}
+	}
+	return -1
 }

@@ -209,7 +209,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(unaligned(), uint16(30))
 	f.Fuzz(func(t *testing.T, msg []byte, cut uint16) {
 		decode := func(msg []byte) (*netflow.Batch, template.Report, int) {
-			b, d := netflow.NewBatch(500), fuzzDomain(t)
+			b, d := netflow.NewBatch(64), fuzzDomain(t)
 			limit := v9.MaxRows(d, msg)
 			var rep template.Report
 			if err := v9.Decode(b, d, msg, &rep); err != nil && (b.Len() != 0 || fmt.Sprint(rep) != fmt.Sprint(template.Report{})) {
