@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,7 +33,7 @@ With --read it takes the export datagrams out of packet captures instead, with t
 of the capture, and ends. Give captures in the order of their time.
 
 SIGTERM and SIGINT end it: it takes in what has arrived, finishes the file, and exits. SIGUSR1 prints the accounting to
-standard error: what came from whom, and what was lost, by reason.
+standard error: what came from whom, and what was lost, by reason. SIGHUP is ignored.
 
 Exit status: 0 after an orderly end, 1 after a failure, 2 for wrong usage.`
 
@@ -149,38 +149,30 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 		return nil
 	}
 	o.config.Logger = cli.Logger(cmd.ErrOrStderr(), o.verbose)
+	signal.Ignore(syscall.SIGHUP) // the terminal that started it may go
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
 	c, err := collector.New(cmd.Context(), o.config)
 	if err != nil {
+		signal.Stop(asked)
 		return advise(err)
 	}
-	defer printOnSignal(c, cmd.ErrOrStderr())()
-	err = c.Run(cmd.Context())
-	return errors.Join(advise(err), printSummary(cmd.OutOrStdout(), o.summary, c.Stats()))
-}
-
-// printOnSignal prints the accounting at each SIGUSR1 until the function returned is called.
-func printOnSignal(c *collector.Collector, w io.Writer) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGUSR1)
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		for {
-			select {
-			case <-signals:
-				s := c.Stats()
-				s.WriteText(w)
-			case <-ctx.Done():
-				return
-			}
+	var printing sync.WaitGroup
+	printing.Go(func() {
+		for range asked {
+			s := c.Stats()
+			_ = s.WriteText(cmd.ErrOrStderr()) // there is no better place to complain
 		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		cancel()
-	}
+	})
+	err = c.Run(cmd.Context())
+	signal.Stop(asked)
+	close(asked)
+	printing.Wait()
+	s := c.Stats()
+	return errors.Join(advise(err), printSummary(cmd.OutOrStdout(), o.summary, &s))
 }
 
-func printSummary(w io.Writer, format string, s collector.Stats) error {
+func printSummary(w io.Writer, format string, s *collector.Stats) error {
 	switch format {
 	case "text":
 		return s.WriteText(w)
