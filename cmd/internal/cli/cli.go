@@ -3,7 +3,8 @@
 //
 //	func main() { os.Exit(cli.Main(newCommand())) }
 //
-// Standard output is data, standard error is talk. An error is printed once, in one line, behind the command's name.
+// Standard output is data, standard error is talk. An error is printed once, in one line, behind the command's name. A
+// reader that closes the pipe, as head does, ends a command by SIGPIPE, quietly and like any other tool.
 // Exit statuses: 0 done, 1 failed, 2 wrong usage. A command that needs another one wraps its error with Exit.
 package cli
 
@@ -63,10 +64,6 @@ func run(ctx context.Context, cmd *cobra.Command, args []string, stdout, stderr 
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil || errors.Is(err, errDone) {
-		return StatusOK
-	}
-	// A reader that has seen enough closes the pipe: the usual end of `flowprint | head`.
-	if errors.Is(err, syscall.EPIPE) {
 		return StatusOK
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", cmd.Name(), strings.TrimSuffix(err.Error(), "\n"))

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,7 +48,6 @@ func TestStatusAndMessages(t *testing.T) {
 		{"failed", nil, errors.New("disk on fire"), 1, "tool: disk on fire\n"},
 		{"own status", nil, fmt.Errorf("outer: %w", Exit(3, errors.New("inner"))), 3, "tool: outer: inner\n"},
 		{"usage", nil, Usagef("give a file"), 2, "tool: give a file\ntool: see 'tool --help'\n"},
-		{"closed pipe", nil, fmt.Errorf("write: %w", syscall.EPIPE), 0, ""},
 		{"unknown flag", []string{"--nope"}, nil, 2, "tool: unknown flag: --nope\ntool: see 'tool --help'\n"},
 		{"too many arguments", []string{"a", "b"}, nil, 2, "tool: accepts at most 1 arg(s), received 2\ntool: see 'tool --help'\n"},
 		{"unknown shell", []string{"--completion", "csh"}, nil, 2,
