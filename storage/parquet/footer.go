@@ -180,7 +180,7 @@ const zeroSum = "00000000" // stands in the place of the checksum while it is co
 // checksumIn returns where in a footer the eight digits of its checksum stand, or -1 when there are none.
 func checksumIn(footer []byte) int {
 	// The column orders of a newer program, of up to some hundred columns, may lie behind.
-	tail := max(0, len(footer)-4096)
+	tail := max(0, len(footer)-scanChecksum)
 	i := bytes.LastIndex(footer[tail:], []byte(keyFooter))
 	if i < 0 {
 		return -1

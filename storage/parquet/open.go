@@ -19,13 +19,15 @@ type File struct {
 }
 
 const (
-	scanStep       = 1 << 20 // bytes read at once while a torn tail is passed
-	scanCandidates = 64      // footers tried at most
+	scanStep     = 1 << 20 // bytes read at once while a torn tail is passed
+	scanMagics   = 4096    // places looked at
+	scanFooters  = 64      // footers read and checked
+	scanChecksum = 4096    // bytes at a footer's end in which its checksum stands
 )
 
 // Open reads the footer of a file of size bytes. When there is none at the end, as after a crash or during an append, it
-// goes back to the last complete one, over any number of bytes but at most 64 places that look like one; Ignored says how
-// many bytes lie behind it. A file of an older version of the program, with fewer columns, is read as well.
+// goes back to the last complete one, over any number of bytes but not over arbitrarily many places that look like one;
+// Ignored says how many bytes lie behind it. A file of an older version of the program, with fewer columns, is read as well.
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	head := make([]byte, len(magic))
 	if n, err := r.ReadAt(head, 0); n < len(head) {
@@ -37,30 +39,30 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 	if string(head) != magic {
 		return nil, ErrNotParquet
 	}
-	foreign := false
-	tries := 0
-	for end, first := size, true; ; first = false {
-		at, err := lastMagic(r, end)
+	scan := tailScanner{r: r}
+	magics, footers, foreign := 0, 0, false
+	for end := size; ; {
+		at, err := scan.lastMagic(end)
 		if err != nil {
 			return nil, err
 		}
-		if at < 0 || tries == scanCandidates {
+		if at < 0 || magics == scanMagics || footers == scanFooters {
 			if foreign {
 				return nil, ErrForeign
 			}
 			return nil, ErrNoFooter
 		}
-		f, err := openAt(r, at+int64(len(magic)))
+		magics++
+		f, err := openAt(r, at+int64(len(magic)), magics == 1 && at+int64(len(magic)) == size)
 		switch {
 		case err == nil:
 			f.ignored = size - f.end
 			return f, nil
 		case errors.Is(err, ErrForeign):
-			foreign = foreign || first && at+int64(len(magic)) == size
-			tries++
+			foreign = true
 		case errors.Is(err, errNoCandidate):
 		case errors.Is(err, ErrCorrupt):
-			tries++
+			footers++
 		default:
 			return nil, err
 		}
@@ -70,38 +72,44 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 
 var errNoCandidate = errors.New("no footer here")
 
+// tailScanner goes backwards through a file and keeps what it has read.
+type tailScanner struct {
+	r    io.ReaderAt
+	from int64
+	buf  []byte // of the file, at from
+}
+
 // lastMagic returns the offset of the last magic that ends at or before end, not counting the one at the beginning of the
 // file, or -1.
-func lastMagic(r io.ReaderAt, end int64) (int64, error) {
-	var tail [len(magic)]byte
-	if at := end - int64(len(magic)); at > 0 { // the usual case
-		if _, err := r.ReadAt(tail[:], at); err != nil && !errors.Is(err, io.EOF) {
-			return 0, fmt.Errorf("open: %w", err)
-		}
-		if string(tail[:]) == magic {
-			return at, nil
-		}
-	}
-	buf := make([]byte, min(scanStep, max(0, end)))
+func (s *tailScanner) lastMagic(end int64) (int64, error) {
 	for end > int64(len(magic)) {
-		from := max(1, end-int64(len(buf)))
-		n, err := r.ReadAt(buf[:end-from], from)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return 0, fmt.Errorf("open: %w", err)
+		if end <= s.from+int64(len(magic)) || end > s.from+int64(len(s.buf)) {
+			step := int64(scanStep)
+			if s.buf == nil { // in the usual case nothing is torn
+				step = 8
+			}
+			s.from = max(1, end-step)
+			s.buf = room(s.buf, int(end-s.from))
+			n, err := s.r.ReadAt(s.buf, s.from)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return 0, fmt.Errorf("open: %w", err)
+			}
+			clear(s.buf[n:])
 		}
-		if i := bytes.LastIndex(buf[:n], []byte(magic)); i >= 0 {
-			return from + int64(i), nil
+		if i := bytes.LastIndex(s.buf[:end-s.from], []byte(magic)); i >= 0 {
+			return s.from + int64(i), nil
 		}
-		if from == 1 {
+		if s.from == 1 {
 			break
 		}
-		end = from + int64(len(magic)) - 1
+		end = s.from + int64(len(magic)) - 1
 	}
 	return -1, nil
 }
 
-// openAt reads the footer that ends, with its length and magic, at end.
-func openAt(r io.ReaderAt, end int64) (*File, error) {
+// openAt reads the footer that ends, with its length and magic, at end. Only when asked to does it tell footers of other
+// programs from what is none.
+func openAt(r io.ReaderAt, end int64, foreign bool) (*File, error) {
 	var tail [8]byte
 	if end < int64(len(magic)+len(tail)) {
 		return nil, errNoCandidate
@@ -114,12 +122,17 @@ func openAt(r io.ReaderAt, end int64) (*File, error) {
 	if n < 16 || n > maxFooter || at < int64(len(magic)) {
 		return nil, errNoCandidate
 	}
+	// First its end: what has no checksum there is not worth reading.
+	last := make([]byte, min(n, scanChecksum))
+	if err := readFull(r, last, end-8-int64(len(last))); err != nil {
+		return nil, err
+	}
+	if checksumIn(last) < 0 && !foreign {
+		return nil, errNoCandidate
+	}
 	b := make([]byte, n)
-	if _, err := r.ReadAt(b, at); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, errNoCandidate
-		}
-		return nil, fmt.Errorf("open: %w", err)
+	if err := readFull(r, b, at); err != nil {
+		return nil, err
 	}
 	has, right := checkFooter(b)
 	if !has {
@@ -139,6 +152,17 @@ func openAt(r io.ReaderAt, end int64) (*File, error) {
 		return nil, err
 	}
 	return &File{r: r, footer: foot, footerAt: at, end: end}, nil
+}
+
+func readFull(r io.ReaderAt, p []byte, at int64) error {
+	n, err := r.ReadAt(p, at)
+	switch {
+	case n == len(p):
+		return nil
+	case errors.Is(err, io.EOF):
+		return errNoCandidate
+	}
+	return fmt.Errorf("open: %w", err)
 }
 
 // looksLikeFooter reports whether all of b is a Thrift struct.
