@@ -52,6 +52,7 @@ type Collector struct {
 	writer  *storage.Writer
 	ledger  ledger
 	ready   atomic.Bool // New is done
+	ended   atomic.Bool // the sources have, and all flows are handed over
 
 	// Reading captures.
 	clock    atomic.Int64  // nanoseconds since 1970 of the last datagram
@@ -151,6 +152,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		err = c.listen(ctx)
 	}
 	err = errors.Join(err, c.flush())
+	c.ended.Store(true)
 	stop()
 	watching.Wait()
 	storing.Wait()

@@ -1,8 +1,10 @@
 package collector
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/caprock-net/caprock/collector/decode"
@@ -114,7 +116,8 @@ type storageReport struct {
 	Failures     uint64 `json:"failures"`
 }
 
-// maxExporters bounds the exporters listed in a report: a footer is written with each append.
+// maxExporters bounds the exporters listed in a report, for a footer is written with each append. Those with the most flows
+// are.
 const maxExporters = 1000
 
 // report makes an account ready for JSON. Sockets, captures and storage are left to the caller.
@@ -137,12 +140,15 @@ func (s *Stats) report() report {
 		},
 		Exporters: []exporterReport{},
 	}
-	for i := range d.Exporters {
-		if i == maxExporters {
-			r.Omitted = len(d.Exporters) - maxExporters
-			break
-		}
-		e := &d.Exporters[i]
+	exporters := d.Exporters
+	if r.Omitted = max(len(exporters)-maxExporters, 0); r.Omitted > 0 {
+		exporters = slices.Clone(exporters)
+		slices.SortFunc(exporters, func(a, b decode.ExporterStats) int { return cmp.Compare(b.Flows, a.Flows) })
+		exporters = exporters[:maxExporters]
+		sortExporters(exporters)
+	}
+	for i := range exporters {
+		e := &exporters[i]
 		r.Exporters = append(r.Exporters, exporterReport{
 			Exporter: e.Exporter.String(), Version: e.Version, Domain: e.Domain,
 			Datagrams: e.Datagrams, Bytes: e.Bytes, Flows: e.Flows, Options: e.Options,
