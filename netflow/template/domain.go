@@ -164,11 +164,13 @@ func (d *Domain) Data(dst *netflow.Batch, id uint16, body []byte, msg *Message, 
 	}
 	ctx := plan.Context{
 		Export: msg.Export, Uptime: msg.Uptime, HasUptime: msg.HasUptime, Rate: d.SamplingRate(), Samplers: d.samplers,
+		Scratch: d.store.scratch,
 	}
 	if !ctx.HasUptime && d.boot != 0 {
 		ctx.Uptime, ctx.HasUptime = plan.UptimeAt(msg.Export, d.boot), true
 	}
 	res := p.DecodeFlows(dst, body, &ctx)
+	d.store.scratch = ctx.Scratch
 	rep.Flows += res.Rows
 	rep.Undated += res.Undated
 	rep.Problems[TooManyRecords] += uint32(res.Records - res.Rows)

@@ -38,7 +38,8 @@ type Store struct {
 	exporters map[netflow.Addr]*exporter
 	samplers  int // of all domains
 	evicted   uint64
-	fields    []Field // scratch of parsing
+	fields    []Field // scratch of compiling
+	scratch   []byte  // scratch of records of variable length
 }
 
 // exporter is the share of one exporter address.

@@ -29,16 +29,15 @@ var integers = []struct {
 	{netflow.ForwardingStatus, false, []role{roleForwardingStatus}},
 }
 
-func (p *Plan) compile() {
+func (p *Plan) compileFlows() {
 	p.compileFamily()
 	for _, x := range integers {
-		code := integerOp(x.col)
 		when := uint8(0)
 		for _, r := range x.roles {
 			if !p.has(r) {
 				continue
 			}
-			p.emit(code, x.col, r, when)
+			p.emit(opcode(x.col), x.col, r, when)
 			if !x.fill {
 				break
 			}
@@ -54,19 +53,6 @@ func (p *Plan) compile() {
 	if p.has(roleSamplingInterval) || p.has(roleSamplingPackets) || p.has(roleSamplingPopulation) ||
 		p.has(roleSamplerID) || p.has(roleSelectorID) {
 		p.ops = append(p.ops, op{code: opSampling})
-	}
-}
-
-func integerOp(c netflow.Column) opcode {
-	switch c.Kind() {
-	case netflow.KindUint8:
-		return opUint8
-	case netflow.KindUint16:
-		return opUint16
-	case netflow.KindUint32:
-		return opUint32
-	default:
-		return opUint64
 	}
 }
 
@@ -112,15 +98,15 @@ func (p *Plan) compileByFamily(c netflow.Column, four, six role, anyFour bool) {
 func (p *Plan) compileMask(c netflow.Column, four, six role, byFamily bool) {
 	switch {
 	case p.has(four) && p.has(six) && byFamily:
-		p.emit(opUint8, c, four, 4)
-		p.emit(opUint8, c, six, 6)
+		p.emit(opcode(c), c, four, 4)
+		p.emit(opcode(c), c, six, 6)
 	case p.has(four) && p.has(six):
-		p.emit(opUint8, c, four, 0)
-		p.emit(opUint8, c, six, whenZero)
+		p.emit(opcode(c), c, four, 0)
+		p.emit(opcode(c), c, six, whenZero)
 	case p.has(four):
-		p.emit(opUint8, c, four, 0)
+		p.emit(opcode(c), c, four, 0)
 	case p.has(six):
-		p.emit(opUint8, c, six, 0)
+		p.emit(opcode(c), c, six, 0)
 	}
 }
 

@@ -13,7 +13,12 @@ type Context struct {
 	HasUptime bool              // Uptime is known
 	Rate      uint32            // sampling rate of records that name neither a rate nor a sampler; 0: not known
 	Samplers  map[uint64]uint32 // rates by sampler or selector id
+	Scratch   []byte            // for variable-length records; grows to flatBytes, or to the longest record
 }
+
+// flatBytes is how many bytes of variable-length records are copied before their columns are filled: few enough to stay in
+// the first-level cache.
+const flatBytes = 8192
 
 // Result says what became of a set.
 type Result struct {
@@ -36,100 +41,103 @@ func (p *Plan) DecodeFlows(b *netflow.Batch, body []byte, ctx *Context) Result {
 	res.Rows = min(res.Records, b.Room())
 	if res.Rows > 0 {
 		from := p.extend(b, res.Rows, ctx)
-		res.Undated = p.run(b, from, body[:res.Rows*p.length], p.slots, ctx)
+		res.Undated = p.run(b, from, body[:res.Rows*p.length], ctx)
 	}
 	return res
 }
 
-func (p *Plan) decodeVariable(b *netflow.Batch, body []byte, ctx *Context) Result {
-	var res Result
-	var scratch [numRoles]slot
-	slots := scratch[:len(p.slots)]
-	for len(body) >= p.length {
-		n := p.locate(body, slots)
-		if n < 0 {
-			res.Bad = true
-			return res
+func (p *Plan) decodeVariable(b *netflow.Batch, body []byte, ctx *Context) (res Result) {
+	for len(body) >= p.length && !res.Bad {
+		flat, n := ctx.Scratch[:0], 0
+		for len(body) >= p.length && (n == 0 || len(flat)+p.flat.length <= flatBytes) {
+			var size int
+			if flat, size = p.flatten(flat, body); size < 0 {
+				res.Bad = true
+				break
+			}
+			body = body[size:]
+			n++
 		}
-		res.Records++
-		if b.Room() > 0 {
-			from := p.extend(b, 1, ctx)
-			res.Undated += p.run(b, from, body[:n], slots, ctx)
-			res.Rows++
+		ctx.Scratch = flat
+		res.Records += n
+		if rows := min(n, b.Room()); rows > 0 {
+			from := p.flat.extend(b, rows, ctx)
+			res.Undated += p.flat.run(b, from, flat[:rows*p.flat.length], ctx)
+			res.Rows += rows
 		}
-		body = body[n:]
 	}
 	return res
+}
+
+// flatten appends the variable-length record at the start of body to flat, as a record of the flat layout. It returns the
+// length of the record, or -1 when it runs past the end of body. Every turn of its loop consumes bytes.
+func (p *Plan) flatten(flat, body []byte) ([]byte, int) {
+	began, off := len(flat), 0
+	for i := range p.steps {
+		st := &p.steps[i]
+		end := off + int(st.fixed)
+		if end > len(body) {
+			return flat[:began], -1
+		}
+		flat = append(flat, body[off:end]...)
+		off = end
+		if !st.variable {
+			continue
+		}
+		if off == len(body) {
+			return flat[:began], -1
+		}
+		length := int(body[off])
+		off++
+		if length == 255 { // RFC 7011 section 7: two bytes follow
+			if off+2 > len(body) {
+				return flat[:began], -1
+			}
+			length = int(binary.BigEndian.Uint16(body[off:]))
+			off += 2
+		}
+		if off+length > len(body) {
+			return flat[:began], -1
+		}
+		if st.cell > 0 {
+			flat = st.append(flat, body[off:off+length])
+		}
+		off += length
+	}
+	return flat, off
+}
+
+// append appends a variable-length value as one of the step's cell: an integer to the right, anything else only if it
+// fits exactly. What is no value for the format becomes zeros.
+func (st *step) append(flat, value []byte) []byte {
+	if !st.format.accepts(len(value)) || st.format == formatFloat && len(value) != int(st.cell) {
+		value = nil
+	}
+	var zeros [16]byte
+	flat = append(flat, zeros[:int(st.cell)-len(value)]...)
+	return append(flat, value...)
 }
 
 // Options calls yield for each record of a set of options data and returns how many there were, and whether one of
 // variable length ran past the end of the set.
 func (p *Plan) Options(body []byte, yield func(v *Values)) (n int, bad bool) {
-	if p.length == 0 {
-		return 0, false
-	}
-	var scratch [numRoles]slot
-	slots := scratch[:len(p.slots)]
-	copy(slots, p.slots)
-	for len(body) >= p.length {
-		size := p.length
+	var flat []byte
+	for p.length > 0 && len(body) >= p.length {
+		record, size, read := body, p.length, p
 		if p.Variable() {
-			if size = p.locate(body, slots); size < 0 {
+			if flat, size = p.flatten(flat[:0], body); size < 0 {
 				return n, true
 			}
+			record, read = flat, p.flat
 		}
-		if len(p.slots) > 0 {
-			v := p.values(body[:size], slots)
+		if len(read.slots) > 0 {
+			v := read.values(record[:read.length])
 			yield(&v)
 		}
 		n++
 		body = body[size:]
 	}
 	return n, false
-}
-
-// locate measures the variable-length record at the start of body and fills slots. It returns the record's length, or
-// -1 when the record runs past the end. Every turn of its loop consumes bytes.
-func (p *Plan) locate(body []byte, slots []slot) int {
-	off, k := 0, 0
-	for i := range p.steps {
-		st := &p.steps[i]
-		for ; k < len(p.places) && int(p.places[k].step) == i && !p.places[k].variable; k++ {
-			slots[k] = slot{off: uint16(off + int(p.places[k].rel)), width: p.slots[k].width}
-		}
-		off += int(st.fixed)
-		if off > len(body) {
-			return -1
-		}
-		if !st.variable {
-			continue
-		}
-		if off >= len(body) {
-			return -1
-		}
-		length := int(body[off])
-		off++
-		if length == 255 { // RFC 7011 section 7: two bytes follow
-			if off+2 > len(body) {
-				return -1
-			}
-			length = int(binary.BigEndian.Uint16(body[off:]))
-			off += 2
-		}
-		if off+length > len(body) {
-			return -1
-		}
-		if k < len(p.places) && int(p.places[k].step) == i {
-			width := length
-			if !formats[p.roles[k]].accepts(width) {
-				width = 0
-			}
-			slots[k] = slot{off: uint16(off), width: uint16(width)}
-			k++
-		}
-		off += length
-	}
-	return off
 }
 
 func (p *Plan) extend(b *netflow.Batch, n int, ctx *Context) int {
@@ -146,24 +154,55 @@ func (p *Plan) extend(b *netflow.Batch, n int, ctx *Context) int {
 
 // run performs the operations on the rows from on, of which data holds the records, all of the same length. It returns
 // how many rows have no times because uptimes could not be placed.
-func (p *Plan) run(b *netflow.Batch, from int, data []byte, slots []slot, ctx *Context) (undated int) {
-	to := b.Len()
-	stride := len(data) / (to - from)
+func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undated int) {
+	to, stride := b.Len(), p.length
 	r := rows{data: data, stride: stride, family: b.IPVersion[from:to]}
 	for _, o := range p.ops {
-		if int(o.slot) < len(slots) {
-			r.off, r.width = int(slots[o.slot].off), int(slots[o.slot].width)
+		if int(o.slot) < len(p.slots) {
+			r.off, r.width = int(p.slots[o.slot].off), int(p.slots[o.slot].width)
 		}
 		r.when = o.when
 		switch o.code {
-		case opUint8:
-			load(b.Uint8s(o.col)[from:], &r, 1)
-		case opUint16:
-			load(b.Uint16s(o.col)[from:], &r, 2)
-		case opUint32:
-			load(b.Uint32s(o.col)[from:], &r, 4)
-		case opUint64:
-			load(b.Uint64s(o.col)[from:], &r, 8)
+		case opcode(netflow.Bytes):
+			load(b.Bytes[from:to], &r, 8)
+		case opcode(netflow.Packets):
+			load(b.Packets[from:to], &r, 8)
+		case opcode(netflow.ReverseBytes):
+			load(b.ReverseBytes[from:to], &r, 8)
+		case opcode(netflow.ReversePackets):
+			load(b.ReversePackets[from:to], &r, 8)
+		case opcode(netflow.Proto):
+			load(b.Proto[from:to], &r, 1)
+		case opcode(netflow.TOS):
+			load(b.TOS[from:to], &r, 1)
+		case opcode(netflow.TCPFlags):
+			load(b.TCPFlags[from:to], &r, 2)
+		case opcode(netflow.ReverseTCPFlags):
+			load(b.ReverseTCPFlags[from:to], &r, 2)
+		case opcode(netflow.SrcPort):
+			load(b.SrcPort[from:to], &r, 2)
+		case opcode(netflow.DstPort):
+			load(b.DstPort[from:to], &r, 2)
+		case opcode(netflow.Input):
+			load(b.Input[from:to], &r, 4)
+		case opcode(netflow.Output):
+			load(b.Output[from:to], &r, 4)
+		case opcode(netflow.SrcAS):
+			load(b.SrcAS[from:to], &r, 4)
+		case opcode(netflow.DstAS):
+			load(b.DstAS[from:to], &r, 4)
+		case opcode(netflow.VLAN):
+			load(b.VLAN[from:to], &r, 2)
+		case opcode(netflow.SrcMask):
+			load(b.SrcMask[from:to], &r, 1)
+		case opcode(netflow.DstMask):
+			load(b.DstMask[from:to], &r, 1)
+		case opcode(netflow.Direction):
+			load(b.Direction[from:to], &r, 1)
+		case opcode(netflow.EndReason):
+			load(b.EndReason[from:to], &r, 1)
+		case opcode(netflow.ForwardingStatus):
+			load(b.ForwardingStatus[from:to], &r, 1)
 		case opAddr4:
 			loadAddr4(b.Addrs(o.col)[from:], &r, o.col == netflow.NextHop)
 		case opAddr6:
@@ -173,19 +212,19 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, slots []slot, ctx *C
 		case opVersion:
 			fill(b.IPVersion[from:to], o.when)
 		case opFamily:
-			p.family(b.IPVersion[from:to], data, stride, slots)
+			p.family(b.IPVersion[from:to], data, stride)
 		case opNoAddr4:
 			noAddr4(b.Addrs(o.col)[from:], &r)
 		case opSecond, opMilli, opNTP, opDelta:
 			loadTime(b.Times(o.col)[from:], &r, o.code, ctx)
 		case opUptime:
-			undated = max(undated, p.uptimes(b.Times(o.col)[from:], &r, slots, ctx))
+			undated = max(undated, p.uptimes(b.Times(o.col)[from:], &r, ctx))
 		case opSpan:
-			p.spans(b.Start[from:to], b.End[from:to], data, stride, slots)
+			p.spans(b.Start[from:to], b.End[from:to], data, stride)
 		case opICMP:
-			p.icmp(b, from, to, data, stride, slots)
+			p.icmp(b, from, to, data, stride)
 		case opSampling:
-			p.sampling(b, from, to, data, stride, slots, ctx)
+			p.sampling(b, from, to, data, stride, ctx)
 		}
 	}
 	return undated

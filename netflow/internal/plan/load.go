@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -88,9 +89,13 @@ func loadAddr4(dst []netflow.Addr, r *rows, optional bool) {
 		return
 	}
 	data, at, stride := r.data, r.off, r.stride
-	if r.when == 0 && !optional {
+	if r.when == 0 {
 		for i := range dst {
-			binary.BigEndian.PutUint64(dst[i][8:], mapped|uint64(binary.BigEndian.Uint32(data[at:at+4])))
+			v := uint64(binary.BigEndian.Uint32(data[at : at+4]))
+			if v != 0 || !optional {
+				v |= mapped
+			}
+			binary.BigEndian.PutUint64(dst[i][8:], v)
 			at += stride
 		}
 		return
@@ -140,16 +145,16 @@ func loadMAC(dst []netflow.MAC, r *rows) {
 // family decides the IP version of each record of a layout that has addresses of both families: by the element ipVersion,
 // else by the addresses that are not zero. When neither are, the packets were tunnelled, and the family that comes first
 // is that of the outer header (RFC 7011 section 8), like the first of two protocols or ports.
-func (p *Plan) family(dst []uint8, data []byte, stride int, slots []slot) {
+func (p *Plan) family(dst []uint8, data []byte, stride int) {
 	first, second := uint8(4), uint8(6)
 	if min(p.slotOf[roleSrc6]-1, p.slotOf[roleDst6]-1) < min(p.slotOf[roleSrc4]-1, p.slotOf[roleDst4]-1) {
 		first, second = 6, 4
 	}
 	for i := range dst {
 		record := data[i*stride : (i+1)*stride]
-		four := !p.isZero(roleSrc4, record, slots) || !p.isZero(roleDst4, record, slots)
-		six := !p.isZero(roleSrc6, record, slots) || !p.isZero(roleDst6, record, slots)
-		switch v := p.number(roleIPVersion, record, slots); {
+		four := !p.isZero(roleSrc4, record) || !p.isZero(roleDst4, record)
+		six := !p.isZero(roleSrc6, record) || !p.isZero(roleDst6, record)
+		switch v := p.number(roleIPVersion, record); {
 		case v == 4 || v == 6:
 			dst[i] = uint8(v)
 		case four == six:
@@ -162,22 +167,22 @@ func (p *Plan) family(dst []uint8, data []byte, stride int, slots []slot) {
 	}
 }
 
-// bytes returns the value that a record has for a role, nil when it has none.
-func (p *Plan) bytes(r role, record []byte, slots []slot) []byte {
+// value returns the bytes that a record has for a role, nil when it has none.
+func (p *Plan) value(r role, record []byte) []byte {
 	if p.slotOf[r] == 0 {
 		return nil
 	}
-	s := slots[p.slotOf[r]-1]
+	s := p.slots[p.slotOf[r]-1]
 	return record[s.off : int(s.off)+int(s.width)]
 }
 
-// number is bytes as an integer, zero when the record has none.
-func (p *Plan) number(r role, record []byte, slots []slot) uint64 {
-	return wire.Uint(p.bytes(r, record, slots))
+// number is value as an integer, zero when the record has none.
+func (p *Plan) number(r role, record []byte) uint64 {
+	return wire.Uint(p.value(r, record))
 }
 
-func (p *Plan) isZero(r role, record []byte, slots []slot) bool {
-	for _, b := range p.bytes(r, record, slots) {
+func (p *Plan) isZero(r role, record []byte) bool {
+	for _, b := range p.value(r, record) {
 		if b != 0 {
 			return false
 		}
@@ -187,9 +192,13 @@ func (p *Plan) isZero(r role, record []byte, slots []slot) bool {
 
 // icmp gives ICMP and ICMPv6 rows their type and code, whichever element carried them, and the customary destination
 // port type<<8|code.
-func (p *Plan) icmp(b *netflow.Batch, from, to int, data []byte, stride int, slots []slot) {
+func (p *Plan) icmp(b *netflow.Batch, from, to int, data []byte, stride int) {
 	const columns = 1<<netflow.ICMPType | 1<<netflow.ICMPCode | 1<<netflow.DstPort
 	known := p.has(roleProto)
+	protos := b.Proto[from:to]
+	if known && bytes.IndexByte(protos, netflow.ProtoICMP) < 0 && bytes.IndexByte(protos, netflow.ProtoICMPv6) < 0 {
+		return
+	}
 	four := [...]role{roleICMP4Type, roleICMP4Code, roleICMP4}
 	six := [...]role{roleICMP6Type, roleICMP6Code, roleICMP6}
 	for i := from; i < to; i++ {
@@ -206,10 +215,10 @@ func (p *Plan) icmp(b *netflow.Batch, from, to int, data []byte, stride int, slo
 		var v uint16
 		for _, o := range order {
 			if v == 0 {
-				v = uint16(p.number(o[0], record, slots))<<8 | uint16(p.number(o[1], record, slots))&0xff
+				v = uint16(p.number(o[0], record))<<8 | uint16(p.number(o[1], record))&0xff
 			}
 			if v == 0 {
-				v = uint16(p.number(o[2], record, slots))
+				v = uint16(p.number(o[2], record))
 			}
 		}
 		switch {

@@ -12,22 +12,16 @@ type Field struct {
 
 // slot says where a field lies in a record.
 type slot struct {
-	off   uint16
-	width uint16 // zero: this record has no usable value there
+	off   uint32
+	width uint16
 }
 
 // step is a part of a variable-length record: some bytes of fixed length, then perhaps a field that carries its length.
 type step struct {
 	fixed    uint16
 	variable bool
-}
-
-// place says where a variable-length record has the slot of the same index: rel bytes into the fixed part of a step, or in
-// its variable part.
-type place struct {
-	step     uint16
-	rel      uint16
-	variable bool
+	format   format
+	cell     uint8 // width that the variable field takes in the flat record; 0: it is left out, nobody reads it
 }
 
 // op is one operation on all records of a run.
@@ -40,14 +34,11 @@ type op struct {
 
 const whenZero = 1
 
+// opcode says what to do. One below netflow.NumColumns reads an integer into the column of that number.
 type opcode uint8
 
 const (
-	opUint8 opcode = iota
-	opUint16
-	opUint32
-	opUint64
-	opAddr4
+	opAddr4 = opcode(netflow.NumColumns) + iota
 	opAddr6
 	opMAC
 	opVersion // IPVersion is the constant in when
@@ -67,85 +58,89 @@ const (
 type Plan struct {
 	ops     []op
 	slots   []slot
-	roles   []role            // of each slot
 	slotOf  [numRoles]uint8   // 1 + slot of a role; 0: the record does not have it
 	columns netflow.ColumnSet // written in every row; ops add the rest
-	steps   []step            // of variable-length records only
-	places  []place
-	length  int // bytes of a record, the least when there are variable fields
+	length  int               // bytes of a record
+
+	steps []step // of variable-length records only; then length is the least, and ops are those of flat
+	flat  *Plan  // of the records of fixed length that variable-length ones are copied to
 }
 
 // Length returns the bytes of a record; of a layout with variable-length fields, the least.
 func (p *Plan) Length() int { return p.length }
 
 // Variable reports whether records differ in length.
-func (p *Plan) Variable() bool { return len(p.steps) > 0 }
+func (p *Plan) Variable() bool { return p.flat != nil }
 
 // Size estimates the memory that the plan takes, in bytes.
 func (p *Plan) Size() int {
-	return 288 + 4*cap(p.slots) + cap(p.roles) + 4*cap(p.ops) + 4*cap(p.steps) + 6*cap(p.places)
+	size := 288 + 8*cap(p.slots) + 4*cap(p.ops) + 6*cap(p.steps)
+	if p.flat != nil {
+		size += p.flat.Size()
+	}
+	return size
 }
 
 // Compile makes the plan of a record layout. Its fields must add up to no more than 65535 bytes. An element that occurs
 // twice counts once, the first being the observed or outer one (RFC 7011 section 8).
-func Compile(fields []Field) *Plan {
-	p := measure(fields)
-	p.compile()
-	p.clip()
+func Compile(fields []Field) *Plan { return compile(fields, (*Plan).compileFlows) }
+
+// CompileOptions makes a plan for options data, to be read by Options.
+func CompileOptions(fields []Field) *Plan { return compile(fields, func(*Plan) {}) }
+
+func compile(fields []Field, emit func(p *Plan)) *Plan {
+	for _, f := range fields {
+		if f.Length == netflow.VariableLength {
+			return compileVariable(fields, emit)
+		}
+	}
+	p := &Plan{}
+	for _, f := range fields {
+		r := roleOf(f)
+		if r != roleNone && p.slotOf[r] == 0 && formats[r].accepts(int(f.Length)) {
+			p.slots = append(p.slots, slot{off: uint32(p.length), width: f.Length})
+			p.slotOf[r] = uint8(len(p.slots))
+		}
+		p.length += int(f.Length)
+	}
+	emit(p)
+	// Plans live for long and there may be many: give back what appending reserved in vain.
+	p.ops, p.slots = exact(p.ops), exact(p.slots)
 	return p
 }
 
-// CompileOptions makes a plan for options data, which Options reads; DecodeFlows does nothing with it.
-func CompileOptions(fields []Field) *Plan {
-	p := measure(fields)
-	p.clip()
+// compileVariable plans how records are copied to flat ones, without the variable-length fields that nobody reads.
+func compileVariable(fields []Field, emit func(p *Plan)) *Plan {
+	p := &Plan{}
+	var flat []Field
+	var pending uint16 // fixed bytes since the last variable field
+	for _, f := range fields {
+		if f.Length != netflow.VariableLength {
+			flat = append(flat, f)
+			pending += f.Length
+			p.length += int(f.Length)
+			continue
+		}
+		st := step{fixed: pending, variable: true}
+		if r := roleOf(f); r != roleNone {
+			st.format = formats[r]
+			st.cell = st.format.cell()
+			f.Length = uint16(st.cell)
+			flat = append(flat, f)
+		}
+		p.steps = append(p.steps, st)
+		pending = 0
+		p.length++
+	}
+	if pending > 0 {
+		p.steps = append(p.steps, step{fixed: pending})
+	}
+	p.steps = exact(p.steps)
+	p.flat = compile(flat, emit)
 	return p
-}
-
-// clip gives back what appending reserved in vain: plans live for long, and there may be many.
-func (p *Plan) clip() {
-	p.ops, p.slots, p.roles = exact(p.ops), exact(p.slots), exact(p.roles)
-	p.steps, p.places = exact(p.steps), exact(p.places)
 }
 
 func exact[T any](s []T) []T { return append(make([]T, 0, len(s)), s...) }
-
-// measure finds the places of all fields that mean something.
-func measure(fields []Field) *Plan {
-	p := &Plan{}
-	var pending uint16 // fixed bytes since the last variable field
-	variable := false
-	for _, f := range fields {
-		variable = variable || f.Length == netflow.VariableLength
-	}
-	for _, f := range fields {
-		isVariable := f.Length == netflow.VariableLength
-		r := roleNone
-		if !f.Scope {
-			r = roleOf(f)
-		}
-		if r != roleNone && p.slotOf[r] == 0 && (isVariable || formats[r].accepts(int(f.Length))) {
-			p.slots = append(p.slots, slot{off: uint16(p.length), width: f.Length})
-			p.roles = append(p.roles, r)
-			p.slotOf[r] = uint8(len(p.slots))
-			if variable {
-				p.places = append(p.places, place{step: uint16(len(p.steps)), rel: pending, variable: isVariable})
-			}
-		}
-		if isVariable {
-			p.steps = append(p.steps, step{fixed: pending, variable: true})
-			pending = 0
-			p.length++
-			continue
-		}
-		p.length += int(f.Length)
-		pending += f.Length
-	}
-	if variable && pending > 0 {
-		p.steps = append(p.steps, step{fixed: pending})
-	}
-	return p
-}
 
 func (p *Plan) has(r role) bool { return p.slotOf[r] != 0 }
 

@@ -124,6 +124,20 @@ func (f format) accepts(width int) bool {
 	}
 }
 
+// cell returns the width that values of a variable-length field take in a flat record.
+func (f format) cell() uint8 {
+	switch f {
+	case formatFour:
+		return 4
+	case formatSix:
+		return 16
+	case formatMAC:
+		return 6
+	default:
+		return 8
+	}
+}
+
 // formats holds what is not an integer.
 var formats = [numRoles]format{
 	roleSrc4: formatFour, roleDst4: formatFour, roleNextHop4: formatFour,
@@ -159,6 +173,9 @@ var rolesForward = [...]role{
 }
 
 func roleOf(f Field) role {
+	if f.Scope {
+		return roleNone
+	}
 	switch f.PEN {
 	case netflow.PENIana:
 		if int(f.ID) < len(rolesForward) {

@@ -14,26 +14,26 @@ type Values struct {
 	InitTime int64  // systemInitTimeMilliseconds (160)
 }
 
-func (p *Plan) values(record []byte, slots []slot) Values {
-	v := Values{Rate: p.rate(record, slots), Sampler: p.sampler(record, slots)}
-	if t := p.number(roleInitTime, record, slots); t <= maxMilli {
+func (p *Plan) values(record []byte) Values {
+	v := Values{Rate: p.rate(record), Sampler: p.sampler(record)}
+	if t := p.number(roleInitTime, record); t <= maxMilli {
 		v.InitTime = int64(t)
 	}
 	return v
 }
 
-func (p *Plan) sampler(record []byte, slots []slot) uint64 {
-	if id := p.number(roleSelectorID, record, slots); id != 0 {
+func (p *Plan) sampler(record []byte) uint64 {
+	if id := p.number(roleSelectorID, record); id != 0 {
 		return id
 	}
-	return p.number(roleSamplerID, record, slots)
+	return p.number(roleSamplerID, record)
 }
 
 // rate computes the sampling rate from the elements of RFC 5477 section 8.2 and their predecessors: n out of N, so many
 // packets out of so many (305 taken, 306 left out), a probability, samplingInterval (34), samplerRandomInterval (50).
 // samplingPacketInterval (305) alone is what IOS XR sends for the N of 1 out of N.
-func (p *Plan) rate(record []byte, slots []slot) uint32 {
-	number := func(r role) uint64 { return p.number(r, record, slots) }
+func (p *Plan) rate(record []byte) uint32 {
+	number := func(r role) uint64 { return p.number(r, record) }
 	taken, space := number(roleSamplingPackets), number(roleSamplingSpace)
 	if size, population := number(roleSamplingSize), number(roleSamplingPopulation); size > 0 && population >= size {
 		return saturate((population + size/2) / size)
@@ -41,7 +41,7 @@ func (p *Plan) rate(record []byte, slots []slot) uint32 {
 	if taken > 0 && p.has(roleSamplingSpace) {
 		return saturate((taken + min(space, math.MaxUint64-taken)) / taken)
 	}
-	if x := p.probability(record, slots); x > 0 && x <= 1 {
+	if x := p.probability(record); x > 0 && x <= 1 {
 		return saturate(uint64(min(math.Round(1/x), math.MaxUint32)))
 	}
 	for _, r := range []role{roleSamplingInterval, roleSamplerInterval} {
@@ -52,8 +52,8 @@ func (p *Plan) rate(record []byte, slots []slot) uint32 {
 	return saturate(taken)
 }
 
-func (p *Plan) probability(record []byte, slots []slot) float64 {
-	switch b := p.bytes(roleSamplingProbability, record, slots); len(b) {
+func (p *Plan) probability(record []byte) float64 {
+	switch b := p.value(roleSamplingProbability, record); len(b) {
 	case 4:
 		return float64(math.Float32frombits(binary.BigEndian.Uint32(b)))
 	case 8:
@@ -65,14 +65,19 @@ func (p *Plan) probability(record []byte, slots []slot) float64 {
 func saturate(v uint64) uint32 { return uint32(min(v, math.MaxUint32)) }
 
 // sampling sets the rate of rows that name one, or a sampler whose rate is known.
-func (p *Plan) sampling(b *netflow.Batch, from, to int, data []byte, stride int, slots []slot, ctx *Context) {
+func (p *Plan) sampling(b *netflow.Batch, from, to int, data []byte, stride int, ctx *Context) {
 	var lastID uint64
 	var lastRate uint32
+	told := p.has(roleSamplingInterval) || p.has(roleSamplingPackets) || p.has(roleSamplingPopulation) ||
+		p.has(roleSamplingProbability) || p.has(roleSamplerInterval)
 	for i := from; i < to; i++ {
 		record := data[(i-from)*stride : (i-from+1)*stride]
-		rate := p.rate(record, slots)
+		var rate uint32
+		if told {
+			rate = p.rate(record)
+		}
 		if rate == 0 {
-			if id := p.sampler(record, slots); id != 0 {
+			if id := p.sampler(record); id != 0 {
 				if id != lastID {
 					lastID, lastRate = id, ctx.Samplers[id]
 				}

@@ -70,7 +70,7 @@ func ntp(v uint64) netflow.Timestamp {
 // uptimes reads times in milliseconds since the exporter booted. The difference to the uptime of the header is a signed
 // 32-bit number, so that it is right when the counter wraps between the two (RFC 3954 section 5.1). A record may bring
 // the time of the boot itself, systemInitTimeMilliseconds. It returns how many rows cannot be dated.
-func (p *Plan) uptimes(dst []netflow.Timestamp, r *rows, slots []slot, ctx *Context) (undated int) {
+func (p *Plan) uptimes(dst []netflow.Timestamp, r *rows, ctx *Context) (undated int) {
 	if r.width == 0 {
 		return 0
 	}
@@ -88,7 +88,7 @@ func (p *Plan) uptimes(dst []netflow.Timestamp, r *rows, slots []slot, ctx *Cont
 			continue
 		}
 		uptime, known := ctx.Uptime, ctx.HasUptime
-		if boot := p.number(roleInitTime, data[i*stride:(i+1)*stride], slots); boot != 0 && boot <= maxMilli {
+		if boot := p.number(roleInitTime, data[i*stride:(i+1)*stride]); boot != 0 && boot <= maxMilli {
 			uptime, known = UptimeAt(ctx.Export, int64(boot)), true
 		}
 		if !known {
@@ -106,18 +106,18 @@ func UptimeAt(t netflow.Timestamp, boot int64) uint32 { return uint32(int64(t)/1
 
 // spans completes the times of rows: a duration gives the missing end or start, an event (NAT, firewall) without flow
 // times happens at one moment, and of a flow with only one time told the other is the same.
-func (p *Plan) spans(start, end []netflow.Timestamp, data []byte, stride int, slots []slot) {
+func (p *Plan) spans(start, end []netflow.Timestamp, data []byte, stride int) {
 	for i := range start {
 		if start[i] != 0 && end[i] != 0 {
 			continue
 		}
 		record := data[i*stride : (i+1)*stride]
 		if start[i] == 0 && end[i] == 0 {
-			end[i] = p.event(record, slots)
+			end[i] = p.event(record)
 		}
-		duration := p.number(roleDurationMicro, record, slots)
+		duration := p.number(roleDurationMicro, record)
 		if duration == 0 {
-			duration = p.number(roleDurationMilli, record, slots)
+			duration = p.number(roleDurationMilli, record)
 			duration = min(duration, maxSpan) * 1000
 		}
 		duration = min(duration, maxSpan)
@@ -131,7 +131,7 @@ func (p *Plan) spans(start, end []netflow.Timestamp, data []byte, stride int, sl
 }
 
 // event reads the time at which the thing happened that a record reports.
-func (p *Plan) event(record []byte, slots []slot) netflow.Timestamp {
+func (p *Plan) event(record []byte) netflow.Timestamp {
 	for _, r := range events {
 		code := opMilli
 		switch r {
@@ -140,7 +140,7 @@ func (p *Plan) event(record []byte, slots []slot) netflow.Timestamp {
 		case roleEventSecond:
 			code = opSecond
 		}
-		if b := p.bytes(r, record, slots); len(b) > 0 {
+		if b := p.value(r, record); len(b) > 0 {
 			if t := timestamp(b, code, nil); t != 0 {
 				return t
 			}
