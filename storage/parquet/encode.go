@@ -36,7 +36,9 @@ type Encoder struct {
 	versions []uint8
 	codes    []uint32
 	numbers  *numbers
+	times    times
 	addrDict *addresses
+	ranks    ranks
 
 	dict, data, packed []byte // pages before compression, and one after
 	blooms             [netflow.NumColumns][]byte
@@ -118,26 +120,39 @@ func (e *Encoder) numberColumn(g *RowGroup, m *chunk, src source) error {
 		return nil
 	}
 	m.lo, m.hi = bounds(v, kind == netflow.KindTime)
+	codes := e.codes[:len(v)]
 	switch {
 	case m.lo == m.hi:
 		e.constantColumn(g, m, m.lo)
 	case kind == netflow.KindTime:
-		e.data = appendDelta(e.data[:0], v)
-		m.encoding = encodingDeltaBinaryPacked
-		e.pages(g, m, 0)
-	case e.numbers.encode(e.codes[:len(v)], v, dictionaryLimit(kind, len(v))):
-		e.dict = e.dict[:0]
-		for _, x := range e.numbers.values {
-			e.dict = appendValue(e.dict, kind, x)
+		if values, ok := e.times.encode(codes, v, m.lo, m.hi); ok {
+			e.dictionaryColumn(g, m, codes, values, nil)
+		} else {
+			e.data = appendDelta(e.data[:0], v)
+			m.encoding = encodingDeltaBinaryPacked
+			e.pages(g, m, 0)
 		}
-		n := len(e.numbers.values)
-		e.data = appendCodes(e.data[:0], e.codes[:len(v)], n)
-		m.encoding = encodingRLEDictionary
-		e.pages(g, m, n)
+	case e.numbers.encode(codes, v, dictionaryLimit(kind, len(v))):
+		e.dictionaryColumn(g, m, codes, e.numbers.values, e.ranks.order(codes, len(e.numbers.values)))
 	default:
-		e.plainColumn(g, m, v)
+		e.denseColumn(g, m, v)
 	}
 	return nil
+}
+
+// dictionaryColumn writes values, in the order given when there is one, and codes.
+func (e *Encoder) dictionaryColumn(g *RowGroup, m *chunk, codes []uint32, values []uint64, order []uint32) {
+	kind := m.column.Kind()
+	e.dict = e.dict[:0]
+	for i := range values {
+		if order != nil {
+			i = int(order[i])
+		}
+		e.dict = appendValue(e.dict, kind, values[i])
+	}
+	e.data = appendCodes(e.data[:0], codes, len(values))
+	m.encoding = encodingRLEDictionary
+	e.pages(g, m, len(values))
 }
 
 // dictionaryLimit returns how many distinct values a dictionary of a column may have. MAC addresses are text and always
@@ -185,14 +200,31 @@ func (e *Encoder) constantColumn(g *RowGroup, m *chunk, x uint64) {
 	e.pages(g, m, 1)
 }
 
-func (e *Encoder) plainColumn(g *RowGroup, m *chunk, v []uint64) {
+// denseColumn writes the values themselves or their differences, what is smaller in a sample.
+func (e *Encoder) denseColumn(g *RowGroup, m *chunk, v []uint64) {
 	kind := m.column.Kind()
-	e.data = e.data[:0]
-	for _, x := range v {
-		e.data = appendValue(e.data, kind, x)
-	}
+	sample := v[:min(len(v), 8192)]
 	m.encoding = encodingPlain
+	if e.compressed(appendDelta(e.data[:0], sample)) < e.compressed(appendPlain(e.data[:0], kind, sample)) {
+		m.encoding = encodingDeltaBinaryPacked
+		e.data = appendDelta(e.data[:0], v)
+	} else {
+		e.data = appendPlain(e.data[:0], kind, v)
+	}
 	e.pages(g, m, 0)
+}
+
+func (e *Encoder) compressed(page []byte) int {
+	e.data = page[:0]
+	e.packed = e.z.EncodeAll(page, e.packed[:0])
+	return len(e.packed)
+}
+
+func appendPlain(dst []byte, kind netflow.Kind, v []uint64) []byte {
+	for _, x := range v {
+		dst = appendValue(dst, kind, x)
+	}
+	return dst
 }
 
 func (e *Encoder) addrColumn(g *RowGroup, m *chunk, src source) error {
@@ -218,6 +250,11 @@ func (e *Encoder) addrColumn(g *RowGroup, m *chunk, src source) error {
 		e.addrDict.none()
 	}
 	n := len(e.addrDict.values)
+	codes := e.codes[:g.rows]
+	var order []uint32
+	if n > 1 {
+		order = e.ranks.order(codes, n)
+	}
 	bloom := ofFlow && !e.opt.NoBloom
 	if bloom {
 		size := bloomSize(n)
@@ -225,7 +262,10 @@ func (e *Encoder) addrColumn(g *RowGroup, m *chunk, src source) error {
 		clear(e.blooms[m.column])
 	}
 	e.dict = e.dict[:0]
-	for i := range e.addrDict.values {
+	for i := range n {
+		if order != nil {
+			i = int(order[i])
+		}
 		at := len(e.dict)
 		e.dict = append(e.dict, 0, 0, 0, 0)
 		if i+1 != e.addrDict.absent {
@@ -239,7 +279,7 @@ func (e *Encoder) addrColumn(g *RowGroup, m *chunk, src source) error {
 	if n == 1 {
 		e.data = appendConstantCodes(e.data[:0], g.rows)
 	} else {
-		e.data = appendCodes(e.data[:0], e.codes[:g.rows], n)
+		e.data = appendCodes(e.data[:0], codes, n)
 	}
 	m.encoding = encodingRLEDictionary
 	e.pages(g, m, n)
