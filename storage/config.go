@@ -23,7 +23,8 @@ type Config struct {
 	// Now ends slots in which no flow arrives any more. A program that replays old datagrams gives the time of the
 	// last one.
 	Now func() time.Time
-	// Ledger returns JSON for the key caprock.ledger of a file's footer, as it is at each append; nil: no ledger.
+	// Ledger returns JSON for the key caprock.ledger of a file's footer. It is called at each append, from a goroutine of
+	// the Writer; nil: no ledger.
 	Ledger func() []byte
 	Logger *slog.Logger // nil: no log
 }

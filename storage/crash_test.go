@@ -29,7 +29,7 @@ type noLock struct{}
 func (noLock) Close() error { return nil }
 
 // memRun runs a writer on m until the function it returns is called.
-func memRun(t testing.TB, m *memFolder, cfg Config) (*Writer, func() error) {
+func memRun(t testing.TB, m folder, cfg Config, more ...func(*Writer)) (*Writer, func() error) {
 	t.Helper()
 	w, err := newWriter(cfg.withDefaults(), m, noLock{})
 	if err != nil {
@@ -38,6 +38,9 @@ func memRun(t testing.TB, m *memFolder, cfg Config) (*Writer, func() error) {
 	w.firstRetry = time.Millisecond
 	w.maxGroups = 8
 	w.cutAfter = 1000
+	for _, f := range more {
+		f(w)
+	}
 	ctx, end := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
@@ -49,9 +52,10 @@ func memWrite(t testing.TB, w *Writer, first uint64, batches, rows int, at time.
 	t.Helper()
 	b := w.Batch()
 	for i := range batches {
-		row := b.Extend(rows, netflow.SetOf(netflow.Bytes, netflow.Received))
+		row := b.Extend(rows, netflow.SetOf(netflow.Bytes, netflow.Packets, netflow.Received))
 		for j := range rows {
 			b.Bytes[row+j] = first
+			b.Packets[row+j] = first * 0x9e3779b97f4a7c15 // so that a frame is not too small to be torn
 			b.Received[row+j] = netflow.TimestampOf(at.Add(time.Duration(i) * step))
 			first++
 		}
@@ -71,6 +75,10 @@ func idsIn(dir string) (map[uint64]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return idsOf(s)
+}
+
+func idsOf(s *Snapshot) (map[uint64]bool, error) {
 	defer s.Close()
 	ids := map[uint64]bool{}
 	var v column.Vector
@@ -110,7 +118,7 @@ func wantFirst(ids map[uint64]bool, n uint64) error {
 
 const (
 	extraFirst = 1 << 40 // numbers of the flows that recovered adds
-	extraFlows = 5
+	extraFlows = 1
 )
 
 // recovered takes up the image, writes a few more flows into the slot that is going on, and returns what a reader finds
@@ -177,36 +185,50 @@ func TestCrashAtAnyOperation(t *testing.T) {
 		rowGroup int
 		step     time.Duration // between batches of 50 flows
 		rows     int
+		fail     float64
+		slow     time.Duration
 	}{
-		{"slots", 400, 2 * time.Second, 50},
-		{"parts", 20, time.Millisecond, 20},
+		{"slots", 400, 2 * time.Second, 50, 0, 0},
+		{"parts", 20, time.Millisecond, 20, 0, 0},
+		{"slow disk", 500, time.Second / 2, 50, 0, 20 * time.Millisecond},
+		{"failing disk", 500, time.Second / 2, 50, 0.1, 10 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := memConfig(c.rowGroup)
 			cfg.Nesting = 2
 			m := newMemFolder()
-			var w *Writer
+			w, end := memRun(t, m, cfg)
 			var killed, cut []crashImage
 			rnd := rand.New(rand.NewPCG(1, 2))
-			keep := 0.06
+			keep, cutting := 0.06, false
 			if testing.Short() {
 				keep = 0.03
 			}
+			m.mu.Lock()
+			m.slow = c.slow
 			m.before = func(op, name string) error {
-				if w == nil || op == "write" && isJournal(name) && rnd.IntN(4) > 0 || rnd.Float64() > keep {
-					return nil
+				var fail error
+				if rnd.Float64() < c.fail {
+					fail = errIO
 				}
+				if !cutting && rnd.Float64() > keep { // a journal that was just replaced is worth a look
+					cutting = op == "rename" && isJournal(name) && rnd.IntN(4) == 0
+					return fail
+				}
+				cutting = false
 				op += " " + name
 				st := w.Stats()
 				now := testSlot.Add(c.step * time.Duration(st.Flows) / time.Duration(c.rows))
 				killed = append(killed, crashImage{op, m.image(), st.Flows, now})
 				cut = append(cut, crashImage{op, m.powerLoss(nil), st.Durable, now}, crashImage{op, m.powerLoss(rnd), st.Durable, now})
-				return nil
+				return fail
 			}
-			var end func() error
-			w, end = memRun(t, m, cfg)
+			m.mu.Unlock()
 			memWrite(t, w, 1, 250, c.rows, testSlot, c.step)
+			m.mu.Lock()
+			c.fail = 0
+			m.mu.Unlock()
 			if err := end(); err != nil {
 				t.Fatal(err)
 			}
@@ -256,6 +278,51 @@ func TestCrashAtAnyOperation(t *testing.T) {
 	}
 }
 
+// TestListingIsTakenAgain lets the writer finish parts and cut its journal between the listing and the opening.
+func TestListingIsTakenAgain(t *testing.T) {
+	cfg := memConfig(10)
+	cfg.Dir = t.TempDir()
+	f, err := openFolder(cfg.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, end := memRun(t, f, cfg, func(w *Writer) { w.maxGroups = 1 })
+	next := uint64(1)
+	write := func() {
+		memWrite(t, w, next, 1, 20, testSlot, 0)
+		next += 20
+		for w.Stats().Stored < next-1 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	write()
+	listings := 0
+	sources, err := openSlots(Range{}, func() ([]File, error) {
+		files, err := List(cfg.Dir)
+		if listings++; listings == 1 {
+			write()
+			time.Sleep(20 * time.Millisecond) // the journal is cut after the append
+		}
+		return files, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := idsOf(&Snapshot{sources: sources})
+	if err == nil {
+		err = wantFirst(ids, 40)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if listings != 4 {
+		t.Errorf("%d listings, want two that differ and two that do not", listings)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFailingDisk makes operations of every kind fail at random, syncs included, and wants every flow once in the end.
 func TestFailingDisk(t *testing.T) {
 	for seed := range uint64(4) {
@@ -266,6 +333,8 @@ func TestFailingDisk(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 7))
 			failed := map[string]int{}
 			failing := true
+			w, end := memRun(t, m, cfg)
+			m.mu.Lock()
 			m.before = func(op, name string) error {
 				if !failing || rnd.Float64() > 0.1 {
 					return nil
@@ -276,7 +345,7 @@ func TestFailingDisk(t *testing.T) {
 				}
 				return errNoSpace
 			}
-			w, end := memRun(t, m, cfg)
+			m.mu.Unlock()
 			memWrite(t, w, 1, 200, 40, testSlot, time.Second)
 			m.mu.Lock()
 			failing = false

@@ -22,6 +22,8 @@ const (
 	deadShare = 0.03
 	// deadFloor is how many bytes of old footers an open file may have before they are compared with its size.
 	deadFloor = 512 << 10
+	// lastRewrite is how many rows are rewritten, at about a million a second, when the program is to end.
+	lastRewrite = 500_000
 )
 
 // hot is the Parquet file of a slot that takes appends.
@@ -137,7 +139,7 @@ func (h *hot) finish(w *Writer) error {
 	if h.app.RowGroups() == 0 {
 		return errors.Join(h.f.Close(), h.folder.Remove(h.path()))
 	}
-	if h.wantsRewrite(w.cfg.RowGroup) {
+	if h.wantsRewrite(w.cfg.RowGroup) && (h.app.Rows() <= lastRewrite || !w.ending.Load()) {
 		if err := h.rewrite(w.cfg.RowGroup); err != nil {
 			// The file as it is has every flow; so this costs nothing but speed.
 			w.mishap("rewrite", err)

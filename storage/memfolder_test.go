@@ -27,6 +27,8 @@ type memFolder struct {
 
 	// before is called, with the lock held, before each operation that changes something; an error makes it fail.
 	before func(op, name string) error
+	// slow is how long the sync of a Parquet file takes; the folder can be used meanwhile.
+	slow time.Duration
 }
 
 type memFile struct {
@@ -235,6 +237,9 @@ func (h *memHandle) Truncate(size int64) error {
 }
 
 func (h *memHandle) Sync() error {
+	if !isJournal(h.f.name) {
+		time.Sleep(h.folder.slow)
+	}
 	h.folder.mu.Lock()
 	defer h.folder.mu.Unlock()
 	if h.closed {
@@ -281,12 +286,13 @@ func (m *memFolder) image() map[string][]byte {
 }
 
 // powerLoss is what is left when the machine dies: what was synced. With chance, some of the rest was written too: names
-// as they were at some moment since, and files as far as to some byte.
+// as they were at some moment since, most likely the last, and files as far as to some byte.
 func (m *memFolder) powerLoss(chance *rand.Rand) map[string][]byte {
 	names := m.durable
-	if chance != nil {
-		if i := chance.IntN(len(m.since) + 1); i > 0 {
-			names = m.since[i-1]
+	if chance != nil && len(m.since) > 0 {
+		names = m.since[len(m.since)-1]
+		if i := chance.IntN(2 * len(m.since)); i < len(m.since) {
+			names = m.since[i]
 		}
 	}
 	files := map[string][]byte{}

@@ -80,6 +80,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		case <-done:
 			done, draining = nil, true
 			w.queue.close()
+			w.ending.Store(true)
 			w.forgive()
 		}
 		if draining {
@@ -207,10 +208,20 @@ func (w *Writer) failed(what string, err error, attempt int) {
 	}
 }
 
-// mishap counts and logs an error that no flow has to wait for.
+// mishap counts an error that no flow has to wait for, and logs it, but not more than once a minute. The goroutine of the
+// appends calls it too.
 func (w *Writer) mishap(what string, err error) {
-	w.count(func(s *WriterStats) { s.Failures++ })
-	w.cfg.Logger.Warn("storage fails and goes on", "what", what, "err", err)
+	log := false
+	w.count(func(s *WriterStats) {
+		s.Failures++
+		if now := time.Now(); now.Sub(w.logged[what]) >= time.Minute {
+			log = true
+			w.logged[what] = now
+		}
+	})
+	if log {
+		w.cfg.Logger.Warn("storage fails and goes on", "what", what, "err", err)
+	}
 }
 
 // recoveredFrom says that a failure is over, if no other is going on.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -39,8 +40,11 @@ type Writer struct {
 	maxGroups  int
 	cutAfter   int64
 
-	mu    sync.Mutex
-	stats WriterStats
+	ending atomic.Bool // Run was told to end
+
+	mu     sync.Mutex
+	stats  WriterStats
+	logged map[string]time.Time // mishaps
 }
 
 // WriterStats counts what happened since NewWriter. Flows = Stored + Pending + Lost.Unreadable, once Write's queue is empty.
@@ -100,7 +104,7 @@ func NewWriter(cfg Config) (*Writer, error) {
 func newWriter(cfg Config, f folder, lock io.Closer) (*Writer, error) {
 	w := &Writer{
 		cfg: cfg, folder: f, lock: lock, queue: newQueue(cfg.Queue), memory: newMemory(&cfg),
-		firstRetry: firstRetry, maxGroups: maxGroups, cutAfter: cutAfter,
+		firstRetry: firstRetry, maxGroups: maxGroups, cutAfter: cutAfter, logged: map[string]time.Time{},
 	}
 	if err := w.adopt(); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage %s: %w", cfg.Dir, err), w.Close())
