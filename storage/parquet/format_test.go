@@ -37,7 +37,8 @@ func TestFormatListsTheColumns(t *testing.T) {
 		if !strings.HasPrefix(lines[i], begin) || !strings.HasSuffix(lines[i], end) {
 			t.Errorf("line %q, want %s...%s", lines[i], begin, end)
 		}
-	}	if *update {
+	}
+	if *update {
 		if err := os.WriteFile("../FORMAT.md", data, 0o644); err != nil {
 			t.Fatal(err)
 		}
