@@ -283,10 +283,10 @@ func TestExportersAreBounded(t *testing.T) {
 	}
 }
 
-// TestSpoofedExporters hears each of 100,000 addresses once, with as much state as a small datagram can make, and wants
+// TestSpoofedExporters hears each of 40,000 addresses once, with as much state as a small datagram can make, and wants
 // memory within the bound.
 func TestSpoofedExporters(t *testing.T) {
-	d := decode.New(decode.Config{MaxExporters: 20000})
+	d := decode.New(decode.Config{MaxExporters: 8000})
 	b := netflow.NewBatch(1000)
 	m := netflowtest.V9(seconds, 0, 0, 0).Template(256, layout...)
 	for id := range uint16(30) {
@@ -296,7 +296,7 @@ func TestSpoofedExporters(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	for n := range 100_000 {
+	for n := range 40_000 {
 		b.Reset()
 		addr := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 		if err := d.Decode(b, datagram(netip.AddrPortFrom(addr, 1), msg)); err != nil {
@@ -305,10 +305,10 @@ func TestSpoofedExporters(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	perExporter := (int(after.HeapAlloc) - int(before.HeapAlloc)) / 20000
+	perExporter := (int(after.HeapAlloc) - int(before.HeapAlloc)) / 8000
 	s := d.Stats()
 	t.Logf("%d bytes an exporter", perExporter)
-	if perExporter > 2500 || len(s.Exporters) != 20000 || s.Forgotten != 80000 || s.Templates != 20000 || s.SetsWithoutTemplate != 3_000_000 {
+	if perExporter > 2500 || len(s.Exporters) != 8000 || s.Forgotten != 32000 || s.Templates != 8000 || s.SetsWithoutTemplate != 1_200_000 {
 		t.Errorf("%d bytes an exporter, %d exporters, %d forgotten, %d templates, %d sets without template",
 			perExporter, len(s.Exporters), s.Forgotten, s.Templates, s.SetsWithoutTemplate)
 	}
@@ -423,7 +423,7 @@ func TestWorkIsBounded(t *testing.T) {
 			best = min(best, time.Since(start))
 		}
 		t.Logf("%s: %d bytes in %v, %d rows", tt.name, len(tt.msg), best, b.Len())
-		if best > tt.limit && !testing.Short() {
+		if best > slowdown*tt.limit && !testing.Short() {
 			t.Errorf("%s: %v for %d bytes, want less than %v", tt.name, best, len(tt.msg), tt.limit)
 		}
 	}

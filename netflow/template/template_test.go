@@ -233,7 +233,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestFlood announces 104,400 templates of 60 fields: from one address with many domains, then from many addresses.
+// TestFlood announces 52,200 templates of 60 fields: from one address with many domains, then from many addresses.
 func TestFlood(t *testing.T) {
 	s := template.NewStore(template.Limits{})
 	var fields []template.Field
@@ -244,7 +244,7 @@ func TestFlood(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	var rep template.Report
-	const domains, each = 522, 200
+	const domains, each = 522, 100
 	keep := make([]*template.Domain, 0, domains)
 	body, data := announcement(netflow.VersionIPFIX, false, 256, 0, fields...), make([]byte, 4*len(fields))
 	batch := netflow.NewBatch(1)
