@@ -8,6 +8,9 @@
 //	flows.2026-11-21.160000Z.parquet       the finished slot, under this name by rename
 //	flows.2026-11-21.160000Z.0001.parquet  its continuation: after a restart, or when the first part grew large
 //
+// The first append of a slot comes two seconds after its first flow, the others when a row group is full or a minute has
+// passed.
+//
 // Frames of the journal are numbered through the slot, over all its parts; the footer of a part says up to which number
 // its rows reach (caprock.journal_seq). That one number makes everything exactly-once: a crash between an append and the
 // cutting of the journal, a reader that comes at any moment, a rewrite when the slot ends.

@@ -16,6 +16,8 @@ const (
 	heldGroups = 6
 	// patience is how many times the append interval may be stretched to keep old footers few.
 	patience = 10
+	// firstAppend is how long the first flows of a slot wait: so soon there is a Parquet file to look at.
+	firstAppend = 2 * time.Second
 )
 
 // slot is a slot that is not finished: its journal, the flows that are not in Parquet, and the open Parquet file.
@@ -180,7 +182,7 @@ func (s *slot) due(cfg *Config, now time.Time) bool {
 	}
 	age := now.Sub(s.spans[0].born)
 	switch {
-	case s.rows >= s.rowGroup(cfg), age >= patience*cfg.MaxInterval:
+	case s.rows >= s.rowGroup(cfg), age >= patience*cfg.MaxInterval, s.hot == nil && s.part == 0 && age >= firstAppend:
 		return true
 	case age >= cfg.MaxInterval:
 		return s.hot == nil || s.hot.affordable()
