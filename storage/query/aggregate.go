@@ -17,10 +17,10 @@ import (
 
 // Query is a question to Aggregate. Its zero value asks for the totals of all flows.
 //
-// Memory is bounded by the number of groups, not by the number of flows: about 8 bytes times the words of the key (two for
-// an address, one for up to 64 bits of adjacent other fields) and the counters, and 8 to 20 more; so 70 bytes for
-// src_addr,dst_addr with flows, packets and bytes. To this come some 10 MB for each worker, and the columns of one
-// chunk.
+// Memory is bounded by the number of groups, not by the number of flows. A group takes 8 bytes for each word of its key
+// (two for an address, one for up to 64 bits of adjacent other fields) and each counter, and 11 to 22 more: about 72
+// for src_addr,dst_addr with flows, packets and bytes. What waits to be added to them takes at most half of that
+// again, or 64 MB if that is more; each worker holds another megabyte and the columns of one chunk.
 type Query struct {
 	Filter   *Filter    // which flows; nil: all
 	By       []Field    // what to group by, at most 16; none: totals only

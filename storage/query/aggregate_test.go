@@ -279,6 +279,9 @@ func TestAggregateManyGroups(t *testing.T) {
 		}
 		for _, counts := range []CounterSet{0, CountPackets | CountBytes} {
 			q := Query{By: fields, N: 100, Counters: counts}
+			if counts == 0 {
+				q.Sort, q.Reverse = ByKey, by != "dst_port"
+			}
 			chunks := func(yield func(column.Chunk, error) bool) {
 				for part := range slices.Chunk(records, 8000) {
 					if !yield(&memChunk{records: part, seed: rnd.Uint64()}, nil) {
@@ -429,6 +432,19 @@ func TestDaysFollowTheClock(t *testing.T) {
 		Query{By: []Field{mustField(t, "hour")}, Location: berlin})
 	if err != nil || hours.Len() != 30 {
 		t.Errorf("%d hours, %v", hours.Len(), err)
+	}
+}
+
+func TestBinsBeforeTheEpoch(t *testing.T) {
+	records := []netflow.Record{{Start: -1}, {Start: 1}}
+	for _, by := range []string{"minute", "day"} {
+		r, err := Aggregate(context.Background(), oneChunk(&memChunk{records: records}), Query{By: []Field{mustField(t, by)}, Sort: ByKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Group(0).Key[0].Time(); r.Len() != 2 || !got.Before(time.Unix(0, 0)) || got.Before(time.Unix(-86400, 0)) {
+			t.Errorf("%s: %d bins, the first is %v", by, r.Len(), got)
+		}
 	}
 }
 
