@@ -219,7 +219,7 @@ func (b *byteSize) Set(text string) error {
 		if !ok {
 			continue
 		}
-		n, limit := 0, (1<<40)/u.size
+		n, limit := 0, (1<<30)/u.size
 		for _, c := range []byte(digits) {
 			if c < '0' || c > '9' || n > limit {
 				return fmt.Errorf("size %q: want bytes, or a number with KiB, MiB or GiB", text)
