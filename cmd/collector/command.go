@@ -219,17 +219,17 @@ func (b *byteSize) Set(text string) error {
 		if !ok {
 			continue
 		}
-		n, limit := 0, (1<<30)/u.size
+		n, limit := int64(0), int64(1<<30/u.size)
 		for _, c := range []byte(digits) {
 			if c < '0' || c > '9' || n > limit {
 				return fmt.Errorf("size %q: want bytes, or a number with KiB, MiB or GiB", text)
 			}
-			n = n*10 + int(c-'0')
+			n = n*10 + int64(c-'0')
 		}
 		if digits == "" || n > limit {
 			return fmt.Errorf("size %q: want bytes, or a number with KiB, MiB or GiB", text)
 		}
-		*b = byteSize(n * u.size)
+		*b = byteSize(int(n) * u.size)
 		return nil
 	}
 	return nil
