@@ -40,7 +40,7 @@ type (
 		set    addrSet
 		single []netflow.Addr // the addresses if the set is a few single ones, for Bloom filters; else nil
 	}
-	// derivedNode holds where a calculated value is in the set; needsTimes wants start and end told.
+	// derivedNode holds where a calculated value is in the set and what it is calculated from was told.
 	derivedNode struct {
 		what derived
 		set  numberSet

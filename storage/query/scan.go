@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -202,13 +203,9 @@ func (w *scanner) load() (present netflow.ColumnSet, err error) {
 		if err != nil {
 			return 0, err
 		}
-		zero := vec.Coded
-		for _, n := range vec.Num {
-			zero = zero && n == 0
-		}
-		for _, a := range vec.Addr {
-			zero = zero && a.IsZero()
-		}
+		// Of dense columns only the chunk could know, and it says so by coding them.
+		zero := vec.Coded && !slices.ContainsFunc(vec.Num, func(n uint64) bool { return n != 0 }) &&
+			!slices.ContainsFunc(vec.Addr, func(a netflow.Addr) bool { return !a.IsZero() })
 		if !zero {
 			present |= netflow.SetOf(c)
 		}
