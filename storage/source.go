@@ -180,7 +180,6 @@ type streamSource struct {
 	name   string
 	r      io.Reader
 	closer io.Closer // or nil
-	err    error
 }
 
 func (s *streamSource) chunks(within Range, yield func(column.Chunk, error) bool) bool {

@@ -9,9 +9,6 @@ import (
 // blockRows is how many rows are turned to keys at once.
 const blockRows = 1024
 
-// stagedWords is how large the buffer for a partition grows before it goes to the table, in words.
-const stagedWords = 4096
-
 // cellCount returns how many combinations of codes there are, or 0 if some part of the key has no codes or if there
 // are more combinations than rows, so that summing by combination does not pay.
 func (w *worker) cellCount() int {

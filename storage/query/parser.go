@@ -194,9 +194,7 @@ func startsTest(lower string) bool {
 // testWords lists all words that a test may begin with, for suggestions.
 var testWords = func() []string {
 	words := slices.Concat(keywords, slices.Collect(maps.Keys(fieldWords)), slices.Collect(maps.Keys(columnWords)))
-	for _, name := range []string{"tcp", "udp", "icmp6", "sctp", "gre", "esp", "igmp", "ospf"} {
-		words = append(words, name)
-	}
+	words = append(words, "tcp", "udp", "icmp6", "sctp", "gre", "esp", "igmp", "ospf")
 	slices.Sort(words)
 	return words
 }()
