@@ -3,6 +3,7 @@ package parquet
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -188,5 +189,24 @@ func TestBloomFilterIsParquets(t *testing.T) {
 	stored[len(stored)/2] ^= 1
 	if _, err := readBloom(stored); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("after a flip: error %v", err)
+	}
+}
+
+func BenchmarkReadCodes(b *testing.B) {
+	const rows = 1 << 17
+	for _, n := range []int{2, 4, 16, 256, 65536, 1 << 17} {
+		b.Run(fmt.Sprintf("%d bits", codeWidth(n)), func(b *testing.B) {
+			codes := make([]uint32, rows)
+			for i := range codes {
+				codes[i] = uint32(i % n)
+			}
+			page := appendCodes(nil, codes, n)
+			for b.Loop() {
+				if _, err := readCodes(codes, page, rows, n); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
+		})
 	}
 }

@@ -99,8 +99,14 @@ func TestEveryTruncationGivesAnEarlierState(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
-		if f.NumRowGroups() != state || int(f.Ignored()) != n-ends[state] || readable(t, f, groups) != 0 {
+		if f.NumRowGroups() != state || int(f.Ignored()) != n-ends[state] {
 			t.Fatalf("%d bytes: %d row groups and %d bytes ignored, want %d and %d", n, f.NumRowGroups(), f.Ignored(), state, n-ends[state])
+		}
+		if n != ends[state] && n%64 != 0 { // what follows depends only on the footer found
+			continue
+		}
+		if readable(t, f, groups) != 0 {
+			t.Fatalf("%d bytes: not all row groups can be read", n)
 		}
 		cut := &memory{data: bytes.Clone(m.data[:n])}
 		a, dropped, err := parquet.Recover(cut, int64(n))

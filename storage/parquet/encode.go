@@ -80,7 +80,7 @@ func (e *Encoder) encode(src source) (*RowGroup, error) {
 		return nil, fmt.Errorf("row group of %d rows, not 1 to %d", rows, MaxRows)
 	}
 	g := &RowGroup{rowGroup: rowGroup{rows: rows, chunks: make([]chunk, 0, netflow.NumColumns)}}
-	g.data = make([]byte, 0, 4096+rows*40)
+	g.data = make([]byte, 0, 8192+rows*28)
 	e.codes = room(e.codes, rows)
 	e.versions = e.versions[:0]
 	for _, c := range netflow.Columns() {

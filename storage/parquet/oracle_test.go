@@ -142,9 +142,7 @@ func chunkValues(t *testing.T, chunk pq.ColumnChunk) (values []pq.Value) {
 		if err != nil && err != io.EOF {
 			t.Fatal(err)
 		}
-		for _, v := range buf[:n] {
-			values = append(values, v.Clone())
-		}
+		values = append(values, buf[:n]...)
 	}
 }
 
