@@ -102,6 +102,13 @@ func run(cmd *cobra.Command, o *options, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, flows.Close()) }()
 	q.Filter = flows.Filter
+	if o.format == "table" && len(q.By) > 0 {
+		// What a table of groups shows; times only when it is sorted by them: they are the dearest columns to read.
+		q.Counters = query.CountPackets | query.CountBytes | query.CountReversePackets | query.CountReverseBytes
+		if q.Sort == query.ByFirst || q.Sort == query.ByLast || q.Sort == query.ByDuration {
+			q.Counters |= query.CountFirst | query.CountLast
+		}
+	}
 	result, err := query.Aggregate(cmd.Context(), flows.Readable(cmd.ErrOrStderr()), q)
 	if err != nil {
 		return err

@@ -169,9 +169,6 @@ func (o *output) columns(r *query.Result, clock *flowtext.Clock) []statColumn {
 			number("rev packets", func(c *query.Counters) uint64 { return c.ReversePackets }, flowtext.AppendCount, 1),
 			number("rev bytes", func(c *query.Counters) uint64 { return c.ReverseBytes }, flowtext.AppendBytes, 1))
 	}
-	rate := statColumn{"rate", flowtext.Right, func(dst []byte, c *query.Counters) []byte {
-		return dashIf(dst, c.Duration() == 0, func(dst []byte) []byte { return flowtext.AppendBits(dst, c.BitsPerSecond()) })
-	}, 1}
 	switch r.Query.Sort {
 	case query.ByFirst, query.ByLast, query.ByDuration:
 		columns = append(columns,
@@ -181,14 +178,16 @@ func (o *output) columns(r *query.Result, clock *flowtext.Clock) []statColumn {
 		columns = append(columns, statColumn{"packet/s", flowtext.Right, func(dst []byte, c *query.Counters) []byte {
 			return dashIf(dst, c.Duration() == 0, func(dst []byte) []byte { return flowtext.AppendCount(dst, c.PacketsPerSecond()) })
 		}, 0})
+	case query.ByBitsPerSecond:
+		columns = append(columns, statColumn{"rate", flowtext.Right, func(dst []byte, c *query.Counters) []byte {
+			return dashIf(dst, c.Duration() == 0, func(dst []byte) []byte { return flowtext.AppendBits(dst, c.BitsPerSecond()) })
+		}, 0})
 	case query.ByBytesPerPacket:
 		columns = append(columns, statColumn{"B/packet", flowtext.Right, func(dst []byte, c *query.Counters) []byte {
 			return strconv.AppendFloat(dst, c.BytesPerPacket(), 'f', 0, 64)
 		}, 0})
-	case query.ByBitsPerSecond:
-		rate.drop = 0
 	}
-	return append(columns, rate)
+	return columns
 }
 
 // fit drops columns until the table is no wider than the terminal.
