@@ -83,6 +83,9 @@ func (e *Encoder) encode(src source) (*RowGroup, error) {
 	g.data = make([]byte, 0, 8192+rows*28)
 	e.codes = room(e.codes, rows)
 	e.versions = e.versions[:0]
+	for i := range e.blooms {
+		e.blooms[i] = e.blooms[i][:0]
+	}
 	for _, c := range netflow.Columns() {
 		var err error
 		m := chunk{column: c, known: true}
@@ -102,7 +105,6 @@ func (e *Encoder) encode(src source) (*RowGroup, error) {
 			c.bloomAt = int64(len(g.data))
 			g.data = appendBloom(g.data, b)
 			c.bloomLength = int32(int64(len(g.data)) - c.bloomAt - bloomChecksum)
-			e.blooms[i] = b[:0]
 		}
 	}
 	return g, nil
