@@ -151,7 +151,7 @@ func (s *settings) feedAll(ctx context.Context, sinks []sink) (map[string]string
 	var started []*running
 	var addresses []string
 	for _, k := range sinks {
-		dir, err := s.scratch("store-" + k.name[:6])
+		dir, err := s.scratch("store-" + strings.Fields(k.name)[0])
 		if err != nil {
 			return nil, err
 		}
