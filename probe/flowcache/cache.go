@@ -178,9 +178,9 @@ func (c *Cache) add(p *Packet, k *key, hash uint32, emit func(*netflow.Record)) 
 	e.bytes += uint64(p.IPBytes)
 	e.flags |= p.TCPFlags
 	if p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && c.tcp && !e.ending {
+		c.unlink(i) // before it is ending: it is in the ring
 		e.ending = true
 		e.ends = c.now + linger
-		c.unlink(i)
 		c.pushEnding(i)
 	}
 }

@@ -313,3 +313,17 @@ func Example() {
 	cache.Flush(emit)
 	// Output: 10.0.0.1 53 -> 10.0.0.2 12345 1 packet, 28 bytes
 }
+
+// TestFarJump: the clock may jump by any time, as a damaged capture makes it, without a look at every tick between.
+func TestFarJump(t *testing.T) {
+	m := newMeter(t, flowcache.Config{TCPExpiry: true})
+	m.tcp(0, 1, netflow.TCPSyn)
+	m.tcp(1, 1, netflow.TCPFin)
+	m.tcp(2, 2, netflow.TCPSyn)
+	m.tcp(5*second, 3, netflow.TCPSyn)
+	m.want("a while", "1 2 3")
+	m.tcp(1<<62-epoch, 4, netflow.TCPSyn) // 1e14 ticks
+	m.want("jump", "2 1 1, 3 1 1")
+	m.tcp(0, 5, netflow.TCPSyn)
+	m.want("back", "4 1 4")
+}
