@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,11 +29,14 @@ type Live struct {
 	ring    *ring
 	cooked  bool // frames come without link header; they get one of LINKTYPE_LINUX_SLL
 	link    dissect.LinkType
-	lo      bool   // the loopback interface
-	block   block  // being read; returned to the kernel by the Next after its last frame
-	held    bool   // block is ours
-	stop    [2]int // pipe: written by Stop, so that a poll wakes
-	last    bool   // Stop was seen, and the interface is closed: deliver the rest
+	lo      bool      // the loopback interface
+	block   block     // being read; returned to the kernel by the Next after its last frame
+	held    bool      // block is ours
+	stop    [2]int    // pipe: written by Stop, so that a poll wakes
+	last    bool      // no more frames will come: deliver the rest, then end
+	end     error     // what to end with
+	wasDown bool      // the interface has been down: it may be gone
+	looked  time.Time // when that was last looked at
 	stopped atomic.Bool
 	dup     atomic.Uint64
 	downs   atomic.Uint64
@@ -157,7 +161,7 @@ func (l *Live) wait() error {
 		if err := refuse(l.fd); err != nil { // what came before is still delivered
 			return l.errorf("stop: %w", err)
 		}
-		l.last = true
+		l.last, l.end = true, io.EOF
 	}
 	if l.take() {
 		return nil
@@ -179,12 +183,12 @@ func (l *Live) wait() error {
 		if err := l.socketError(); err != nil {
 			return err
 		}
-		if l.last {
-			return io.EOF
-		}
-		return ErrIdle
+	}
+	switch {
 	case l.last:
-		return io.EOF
+		return l.end
+	case l.wasDown && l.gone():
+		l.last, l.end = true, l.errorf("%w", ErrGone) // the kernel may still be filling a block with what came before
 	}
 	return ErrIdle
 }
@@ -195,8 +199,19 @@ func (l *Live) take() bool {
 	return l.held
 }
 
-// socketError handles the error that waits at the socket. An interface that is down may come up again, one that is gone
-// never does: a new one of the same name has another ifIndex.
+// gone looks, at most once a second, whether the interface still exists: the kernel says that one goes down, but not that
+// it is removed then. A new one of the same name has another ifIndex.
+func (l *Live) gone() bool {
+	now := time.Now()
+	if l.index == 0 || now.Sub(l.looked) < time.Second {
+		return false
+	}
+	l.looked = now
+	_, exists := interfaceCounters(l.index)
+	return !exists
+}
+
+// socketError handles the error that waits at the socket. An interface that is down may come up again.
 func (l *Live) socketError() error {
 	code, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -206,12 +221,8 @@ func (l *Live) socketError() error {
 	case 0:
 		return nil
 	case unix.ENETDOWN:
-		if l.index != 0 {
-			if _, ok := interfaceCounters(l.index); !ok {
-				return l.errorf("%w", ErrGone)
-			}
-		}
 		l.downs.Add(1)
+		l.wasDown, l.looked = true, time.Time{}
 		return nil
 	default:
 		return l.errorf("socket: %w", errno)

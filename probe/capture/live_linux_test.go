@@ -92,6 +92,12 @@ func open(t *testing.T, cfg LiveConfig) *Live {
 func collect(t *testing.T, l *Live) []Frame {
 	t.Helper()
 	l.Stop()
+	return drain(t, l)
+}
+
+// drain reads until the capture is stopped.
+func drain(t *testing.T, l *Live) []Frame {
+	t.Helper()
 	var all []Frame
 	var f Frame
 	for {
@@ -103,7 +109,8 @@ func collect(t *testing.T, l *Live) []Frame {
 			return all
 		case ErrIdle:
 		default:
-			t.Fatal(err)
+			t.Error(err)
+			return all
 		}
 	}
 }
@@ -114,26 +121,33 @@ func TestLive(t *testing.T) {
 	veth(t)
 	l := open(t, LiveConfig{Interface: "near", RingSize: 8 << 20, Promiscuous: true})
 	var sent [][]byte
-	for i := range 20_000 { // more than the ring holds if nothing is returned to the kernel would be 32,768
+	for i := range 20_000 { // more than the first block holds
 		sent = append(sent, ethernet(i, 60+i%150))
 	}
 	before := time.Now()
+	read := make(chan []Frame)
+	go func() { read <- drain(t, l) }() // meanwhile: the ring holds eight times 10 ms, however few the frames
 	send(t, "far", sent...)
-	got := collect(t, l)
-	if len(got) != len(sent) {
-		t.Fatalf("%d frames of %d", len(got), len(sent))
+	l.Stop()
+	got := <-read
+	s := l.Stats()
+	// On a busy machine some may be lost on the wire, that is in the kernel's backlog: those never arrived.
+	if s.Dropped != 0 || s.Duplicate != 0 || s.Interface == nil || s.Interface.RxPackets != uint64(len(got)) || len(got) < len(sent)/10 {
+		t.Fatalf("%d frames of %d; stats %+v %+v", len(got), len(sent), s, s.Interface)
 	}
+	last := -1
 	for i, f := range got {
-		if !bytes.Equal(f.Data, sent[i]) || f.WireLen != len(sent[i]) || f.Link != dissect.LinkEthernet || f.Interface != uint32(l.Index()) {
-			t.Fatalf("frame %d: %+v, want % x", i, f, sent[i])
+		number := int(binary.BigEndian.Uint32(f.Data[18:]))
+		if number <= last || number >= len(sent) {
+			t.Fatalf("frame %d after %d", number, last)
+		}
+		last = number
+		if !bytes.Equal(f.Data, sent[number]) || f.WireLen != len(sent[number]) || f.Link != dissect.LinkEthernet || f.Interface != uint32(l.Index()) {
+			t.Fatalf("frame %d: %+v, want % x", i, f, sent[number])
 		}
 		if at := f.Time.Time(); at.Before(before.Add(-time.Millisecond)) || at.After(time.Now()) {
 			t.Fatalf("frame %d: time %v, want one since %v", i, at, before)
 		}
-	}
-	s := l.Stats()
-	if s.Dropped != 0 || s.Duplicate != 0 || s.Interface == nil || s.Interface.RxPackets != uint64(len(sent)) {
-		t.Errorf("stats %+v %+v, want %d packets at the interface", s, s.Interface, len(sent))
 	}
 }
 
@@ -162,8 +176,8 @@ func TestLiveAround(t *testing.T) {
 		}
 	}
 	seen += len(collect(t, l))
-	if s := l.Stats(); seen+int(s.Dropped) != rounds*each {
-		t.Errorf("%d frames and %d dropped, want %d in all", seen, s.Dropped, rounds*each)
+	if s := l.Stats(); s.Interface == nil || seen+int(s.Dropped) != int(s.Interface.RxPackets) || seen < each {
+		t.Errorf("%d frames and %d dropped of %d sent, %+v", seen, s.Dropped, rounds*each, s.Interface)
 	}
 }
 
@@ -179,8 +193,8 @@ func TestLiveDrops(t *testing.T) {
 	send(t, "far", sent...)
 	got := collect(t, l)
 	for range 2 { // reading the counter does not lose it
-		if s := l.Stats(); s.Dropped == 0 || len(got)+int(s.Dropped) != len(sent) {
-			t.Errorf("%d frames and %d dropped, want %d in all", len(got), s.Dropped, len(sent))
+		if s := l.Stats(); s.Interface == nil || s.Dropped == 0 || len(got)+int(s.Dropped) != int(s.Interface.RxPackets) {
+			t.Errorf("%d frames and %d dropped of %d sent, %+v", len(got), s.Dropped, len(sent), s.Interface)
 		}
 	}
 }
@@ -326,6 +340,48 @@ func TestDownUpGone(t *testing.T) {
 	ip(t, "link", "del", "renamed")
 	if err := next(); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "near") {
 		t.Errorf("removed: %v, want %v", err, ErrGone)
+	}
+}
+
+// TestGone: what came before the interface was removed is delivered before the error, also when it had been down.
+func TestGone(t *testing.T) {
+	isolate(t)
+	var sent [][]byte
+	for i := range 100 {
+		sent = append(sent, ethernet(i, 60))
+	}
+	for _, downFirst := range []bool{false, true} {
+		veth(t)
+		l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize})
+		var f Frame
+		seen := 0
+		next := func() (err error) {
+			for range 50 {
+				if err = l.Next(&f); err != ErrIdle {
+					break
+				}
+			}
+			return err
+		}
+		send(t, "far", sent...)
+		if downFirst {
+			ip(t, "link", "set", "near", "down")
+			for l.Stats().Downs == 0 {
+				if err := l.Next(&f); err == nil {
+					seen++
+				} else if err != ErrIdle {
+					t.Fatal(err)
+				}
+			}
+		}
+		ip(t, "link", "del", "near")
+		err := next()
+		for ; err == nil; err = next() {
+			seen++
+		}
+		if !errors.Is(err, ErrGone) || seen != len(sent) {
+			t.Errorf("down first %t: %d frames of %d, error %v", downFirst, seen, len(sent), err)
+		}
 	}
 }
 
