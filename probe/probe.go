@@ -172,6 +172,7 @@ func (p *Probe) runInterfaces(ctx context.Context) error {
 			runtime.LockOSThread() // the ring's pages stay near one CPU for as long as the scheduler lets the thread
 			defer runtime.UnlockOSThread()
 			s := m.sources[0]
+			m.log.Info("metering", "interface", s.name)
 			stop := context.AfterFunc(ctx, s.source.Stop)
 			defer stop()
 			if errs[i] = m.run(s); errs[i] != nil && len(p.meters) > 1 {

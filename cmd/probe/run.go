@@ -40,7 +40,10 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 	}
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
-	go summarizeOnSignal(background, p, stderr)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1) // now: a signal that nobody waits for ends the program
+	defer signal.Stop(signals)
+	go summarizeOnSignal(background, signals, p, stderr)
 	if len(o.config.Files) > 0 && cli.IsTerminal(stderr) {
 		done := make(chan struct{})
 		go func() { showProgress(background, p, stderr); close(done) }()
@@ -54,11 +57,8 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 	return errors.Join(advise(err), s.Balance(), printSummary(cmd.OutOrStdout(), stderr, o.summary, &s))
 }
 
-// summarizeOnSignal prints a summary at each SIGUSR1.
-func summarizeOnSignal(ctx context.Context, p *probe.Probe, w io.Writer) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGUSR1)
-	defer signal.Stop(signals)
+// summarizeOnSignal prints a summary at each signal.
+func summarizeOnSignal(ctx context.Context, signals <-chan os.Signal, p *probe.Probe, w io.Writer) {
 	for {
 		select {
 		case <-signals:
