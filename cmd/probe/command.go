@@ -55,7 +55,13 @@ type options struct {
 }
 
 func newCommand() *cobra.Command {
-	o := options{config: probe.DefaultConfig(), rate: rateAuto}
+	_, cmd := newOptions()
+	return cmd
+}
+
+// newOptions makes the command and what its flags are read into.
+func newOptions() (*options, *cobra.Command) {
+	o := &options{config: probe.DefaultConfig(), rate: rateAuto}
 	o.key = key(o.config.Cache.Key)
 	o.ring = cli.Size(o.config.RingSize)
 	cmd := &cobra.Command{
@@ -64,7 +70,7 @@ func newCommand() *cobra.Command {
 		Long:    long,
 		Example: examples,
 		Args:    cobra.ArbitraryArgs,
-		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, &o, args) },
+		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, o, args) },
 	}
 	o.register(cmd.Flags())
 	complete := func(flag string, values []string) {
@@ -73,7 +79,7 @@ func newCommand() *cobra.Command {
 	complete("summary", summaries)
 	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
-	return cmd
+	return o, cmd
 }
 
 func (o *options) register(f *pflag.FlagSet) {
