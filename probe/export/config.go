@@ -70,7 +70,7 @@ func (c Config) Validate() error {
 	}
 	seen := map[string]bool{}
 	for _, d := range c.Destinations {
-		if _, _, err := net.SplitHostPort(d); err != nil {
+		if _, port, err := net.SplitHostPort(d); err != nil || port == "" {
 			complain("destination %q: want host:port", d)
 		}
 		if seen[d] {
