@@ -140,5 +140,5 @@ func (f *Flows) Damage() error {
 	if f.damaged == 0 {
 		return nil
 	}
-	return fmt.Errorf("the answer is incomplete: %d warnings above", f.damaged)
+	return errors.New("the answer is incomplete: see the warnings above")
 }
