@@ -49,6 +49,7 @@ type aggregation struct {
 	sides  int // 2 if a field is two-sided
 	layout layout
 	parts  []part
+	addrs  addrNumbers
 	tables [partitions]table
 	groups atomic.Int64
 	blocks blockPool
@@ -171,26 +172,26 @@ type worker struct {
 	view      view
 	selection selection
 	zone      *zone
-	keys      []keyColumn // one for each part
-	counts    [len(counterColumns)][]uint64
-	buffers   [len(counterColumns)][]uint64 // for counts
-	scaled    [4][]uint64
+	keys      []keyColumn // one for each field
+	counts    counts
 
 	total   []uint64 // an entry without a key
 	full    uint64   // 1 after a sum overflowed
 	rows    int64    // rows seen
 	skipped int64    // of these, rows of chunks that were ruled out without reading
 
-	cells  []uint64 // sums by combined code
-	cell   []uint32 // combined code of each row
-	block  []uint64 // keys of some rows, word by word
-	hashes []uint64
-	staged [partitions][]uint64 // entries on their way to the tables, in blocks
+	cells   []uint64 // sums by combined code
+	cell    []uint32 // combined code of each row
+	key     []uint64 // of one cell
+	sums    []uint64 // of one chunk
+	block   rowBlock
+	numbers numbering
+	staging staging
 }
 
 func newWorker(a *aggregation) *worker {
 	return &worker{
-		aggregation: a, zone: newZone(a.Location), keys: make([]keyColumn, len(a.parts)),
+		aggregation: a, zone: newZone(a.Location), keys: make([]keyColumn, len(a.parts)), key: make([]uint64, a.layout.keys),
 		total: make([]uint64, a.layout.sums+a.layout.times),
 	}
 }
@@ -226,6 +227,9 @@ func (w *worker) add(c column.Chunk) error {
 	if len(w.By) == 0 {
 		return nil
 	}
+	if err := w.startStaging(w.counts.layout); err != nil {
+		return err
+	}
 	for side := range w.sides {
 		if err := w.loadKeys(side); err != nil {
 			return err
@@ -243,86 +247,18 @@ func (w *worker) add(c column.Chunk) error {
 	return nil
 }
 
-// loadCounts reads the counters of the selected rows.
-func (w *worker) loadCounts() error {
-	for bit, c := range counterColumns {
-		if w.layout.counts>>bit&1 == 0 {
-			continue
-		}
-		values, err := w.view.numbers(c)
-		if err != nil {
-			return err
-		}
-		w.counts[bit] = gather(&w.selection, values, &w.buffers[bit])
-	}
-	if !w.Scale || w.layout.counts&(CountFirst-1) == 0 {
-		return nil
-	}
-	if _, hi, ok := w.view.chunk.Bounds(netflow.SamplingRate); ok && hi <= 1 {
-		return nil
-	}
-	rates, err := w.view.numbers(netflow.SamplingRate)
-	if err != nil {
-		return err
-	}
-	for bit := range 4 {
-		if w.layout.counts>>bit&1 == 0 {
-			continue
-		}
-		in, out := w.counts[bit], resize(&w.scaled[bit], w.selection.n)
-		for i := range out {
-			out[i] = mulSaturating(in[i], max(1, rates[w.selection.row(i)]), &w.full)
-		}
-		w.counts[bit] = out
-	}
-	return nil
-}
-
-// sumTotal adds the selected rows to the total.
-func (w *worker) sumTotal() {
-	w.total[0] += uint64(w.selection.n)
-	at := 1
-	for bit := range 4 {
-		if w.layout.counts>>bit&1 != 0 {
-			sum := w.total[at]
-			for _, v := range w.counts[bit] {
-				sum = addSaturating(sum, v, &w.full)
-			}
-			w.total[at] = sum
-			at++
-		}
-	}
-	for bit := 4; bit < len(w.counts); bit++ {
-		if w.layout.counts>>bit&1 == 0 {
-			continue
-		}
-		best := w.total[at]
-		for _, v := range w.counts[bit] {
-			if 1<<bit == int(CountFirst) {
-				best = earliest(best, v)
-			} else {
-				best = latest(best, v)
-			}
-		}
-		w.total[at] = best
-		at++
-	}
-}
-
 // loadKeys reads the fields of the selected rows as seen from one side.
 func (w *worker) loadKeys(side int) error {
-	for i := 0; i < len(w.parts); i++ {
-		f := &w.By[w.parts[i].field]
-		c := f.columns[side]
+	for i := range w.keys {
+		k, f := &w.keys[i], &w.By[i]
 		var err error
 		switch f.kind {
 		case KindAddr:
-			err = w.keys[i].loadAddr(&w.view, &w.selection, c, f, f.ipEnd(side))
+			err = w.loadAddr(k, f, side)
 		case KindNet:
-			err = loadNet(&w.view, &w.selection, c, f.masks[side], f, &w.keys[i], &w.keys[i+1])
-			i++
+			err = w.loadNet(k, f, side)
 		default:
-			err = w.keys[i].loadNumber(&w.view, &w.selection, c, f, w.zone)
+			err = k.loadNumber(&w.view, &w.selection, f.columns[side], f, w.zone)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)

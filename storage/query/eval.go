@@ -94,6 +94,26 @@ func (v *view) numbers(c netflow.Column) ([]uint64, error) {
 	return v.dense[c], nil
 }
 
+// gather returns a column as a value for each selected row, in buffer if it must be. It must not be changed.
+func (v *view) gather(s *selection, c netflow.Column, buffer *[]uint64) ([]uint64, error) {
+	vec, err := v.column(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !vec.Coded:
+		return gather(s, vec.Num, buffer), nil
+	case v.spread.Has(c):
+		return gather(s, v.dense[c], buffer), nil
+	case s.all:
+		return v.numbers(c)
+	}
+	out := resize(buffer, s.n)
+	for i, row := range s.rows {
+		out[i] = vec.Num[vec.Codes[row]]
+	}
+	return out, nil
+}
+
 // resize returns a slice of length n that reuses s's buffer; its values are undefined.
 func resize[T any](s *[]T, n int) []T {
 	if cap(*s) < n {

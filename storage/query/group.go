@@ -1,11 +1,5 @@
 package query
 
-import (
-	"sync"
-
-	"golang.org/x/sync/errgroup"
-)
-
 // blockRows is how many rows are turned to keys at once.
 const blockRows = 1024
 
@@ -17,7 +11,7 @@ func (w *worker) cellCount() int {
 		if w.keys[i].codes == nil {
 			return 0
 		}
-		if n *= max(1, w.keys[i].values()); n > max(w.selection.n, blockRows) {
+		if n *= max(1, len(w.keys[i].nums)); n > max(w.selection.n, blockRows) {
 			return 0
 		}
 	}
@@ -27,8 +21,7 @@ func (w *worker) cellCount() int {
 // addCells sums the selected rows by their combined code, in an array, and sends each combination that occurs to the
 // tables once.
 func (w *worker) addCells(n int) error {
-	l := w.layout
-	stride := l.sums + l.times
+	stride := w.counts.sums + w.counts.times
 	cells := resize(&w.cells, n*stride)
 	clear(cells)
 	cell := w.keys[0].codes
@@ -36,7 +29,7 @@ func (w *worker) addCells(n int) error {
 		cell = resize(&w.cell, w.selection.n)
 		copy(cell, w.keys[0].codes)
 		for i := 1; i < len(w.keys); i++ {
-			size := uint32(w.keys[i].values())
+			size := uint32(len(w.keys[i].nums))
 			for row, code := range w.keys[i].codes {
 				cell[row] = cell[row]*size + code
 			}
@@ -44,7 +37,7 @@ func (w *worker) addCells(n int) error {
 	}
 	w.sumCells(cell, cells, stride)
 
-	key := make([]uint64, l.keys)
+	key, width := w.key, w.counts.width()
 	for c := range n {
 		sums := cells[c*stride : (c+1)*stride]
 		if sums[0] == 0 {
@@ -52,246 +45,160 @@ func (w *worker) addCells(n int) error {
 		}
 		clear(key)
 		for i, rest := len(w.keys)-1, c; i >= 0; i-- {
-			k := &w.keys[i]
-			code := rest % k.values()
-			rest /= k.values()
-			w.parts[i].put(key, k, code)
+			nums, p := w.keys[i].nums, &w.parts[i]
+			key[p.word] |= nums[rest%len(nums)] << p.shift
+			rest /= len(nums)
 		}
-		hash := hashKey(key)
-		e, err := w.stage(hash)
-		if err != nil {
-			return err
+		p := partitionOf(hashKey(key))
+		at := w.staging.stage(p, width)
+		if at < 0 {
+			if err := w.send(p); err != nil {
+				return err
+			}
+			at = w.staging.stage(p, width)
 		}
-		copy(e, key)
-		copy(e[len(key):], sums)
+		entry := w.staging.words[at : at+width]
+		copy(entry, key)
+		copy(entry[len(key):], sums)
 	}
 	return nil
-}
-
-// put sets a part of a key to value number i of its column.
-func (p *part) put(key []uint64, k *keyColumn, i int) {
-	if p.wide {
-		key[p.word], key[p.word+1] = k.addrs[i].hi, k.addrs[i].lo
-	} else {
-		key[p.word] |= k.nums[i] << p.shift
-	}
 }
 
 // sumCells adds each row to its cell.
 func (w *worker) sumCells(cell []uint32, cells []uint64, stride int) {
-	full := uint64(0)
-	if w.layout.counts == CountPackets|CountBytes { // the usual question
-		packets, bytes := w.counts[0][:len(cell)], w.counts[1][:len(cell)]
-		for i, c := range cell {
-			sums := cells[int(c)*3 : int(c)*3+3 : int(c)*3+3]
+	c := &w.counts
+	if c.counts == CountPackets|CountBytes && !c.large { // the usual question
+		packets, bytes := c.columns[0][:len(cell)], c.columns[1][:len(cell)]
+		for i, at := range cell {
+			sums := cells[int(at)*3:][:3:3]
 			sums[0]++
-			sums[1] = addSaturating(sums[1], packets[i], &full)
-			sums[2] = addSaturating(sums[2], bytes[i], &full)
+			sums[1] += packets[i]
+			sums[2] += bytes[i]
 		}
-		w.full |= full
 		return
 	}
-	for _, c := range cell {
-		cells[int(c)*stride]++
+	for _, at := range cell {
+		cells[int(at)*stride]++
 	}
-	at := 1
-	for bit := range w.counts {
-		if w.layout.counts>>bit&1 == 0 {
+	offset := 1
+	for bit, values := range c.columns {
+		if c.counts>>bit&1 == 0 {
 			continue
 		}
-		values := w.counts[bit][:len(cell)]
-		for i, c := range cell {
-			sum := &cells[int(c)*stride+at]
-			switch CounterSet(1 << bit) {
-			case CountFirst:
+		values = values[:len(cell)]
+		switch CounterSet(1 << bit) {
+		case CountFirst:
+			for i, at := range cell {
+				sum := &cells[int(at)*stride+offset]
 				*sum = earliest(*sum, values[i])
-			case CountLast:
+			}
+		case CountLast:
+			for i, at := range cell {
+				sum := &cells[int(at)*stride+offset]
 				*sum = latest(*sum, values[i])
-			default:
-				*sum = addSaturating(*sum, values[i], &full)
+			}
+		default:
+			for i, at := range cell {
+				sum := &cells[int(at)*stride+offset]
+				*sum = addSaturating(*sum, values[i], &w.full)
 			}
 		}
-		at++
+		offset++
 	}
-	w.full |= full
+}
+
+// rowBlock is what addRows works on: some rows, column by column.
+type rowBlock struct {
+	keys   []uint64 // blockRows for each word of the key
+	hashes [blockRows]uint64
+	places [blockRows]uint32 // in the staged words
 }
 
 // addRows sends each selected row to the tables.
 func (w *worker) addRows() error {
-	l := w.layout
-	block := resize(&w.block, l.keys*blockRows)
-	hashes := resize(&w.hashes, blockRows)
-	var counts [len(counterColumns)][]uint64
+	r := &w.block
+	resize(&r.keys, w.layout.keys*blockRows)
+	width := w.counts.width()
 	for from := 0; from < w.selection.n; from += blockRows {
 		n := min(blockRows, w.selection.n-from)
-		clear(block)
-		for i := range w.keys {
-			w.parts[i].putRows(block, &w.keys[i], from, n)
-		}
-		for i := range n {
-			hashes[i] = hashSeeds[len(hashSeeds)-1]
-		}
-		for word := range l.keys {
-			seed := hashSeeds[word]
-			for i, v := range block[word*blockRows:][:n] {
-				hashes[i] = mix(hashes[i], v, seed)
+		w.makeKeys(from, n)
+		for done := 0; done < n; {
+			// Rows get their places until a block is full; then they are written there.
+			i, full := done, -1
+			for ; i < n; i++ {
+				p := partitionOf(r.hashes[i])
+				at := w.staging.stage(p, width)
+				if at < 0 {
+					full = p
+					break
+				}
+				r.places[i] = uint32(at)
 			}
-		}
-		columns := counts[:0]
-		for bit := range w.counts {
-			if l.counts>>bit&1 != 0 {
-				columns = append(columns, w.counts[bit][from:from+n])
-			}
-		}
-		for i, hash := range hashes[:n] {
-			e, err := w.stage(hash)
-			if err != nil {
-				return err
-			}
-			for word := range e[:l.keys] {
-				e[word] = block[word*blockRows+i]
-			}
-			e = e[l.keys:]
-			e[0] = 1
-			e = e[1:]
-			for at, values := range columns {
-				e[at] = values[i]
-			}
-		}
-	}
-	return nil
-}
-
-// putRows sets a part of the keys of n rows.
-func (p *part) putRows(block []uint64, k *keyColumn, from, n int) {
-	words := block[p.word*blockRows:][:n]
-	switch {
-	case p.wide:
-		second := block[(p.word+1)*blockRows:][:n]
-		if k.codes == nil {
-			for i, a := range k.addrs[from : from+n] {
-				words[i], second[i] = a.hi, a.lo
-			}
-			return
-		}
-		for i, code := range k.codes[from : from+n] {
-			a := k.addrs[code]
-			words[i], second[i] = a.hi, a.lo
-		}
-	case k.codes != nil:
-		for i, code := range k.codes[from : from+n] {
-			words[i] |= k.nums[code] << p.shift
-		}
-	default:
-		for i, v := range k.nums[from : from+n] {
-			words[i] |= v << p.shift
-		}
-	}
-}
-
-// stage returns room for an entry on its way to the table of its hash, to be filled at once.
-func (w *worker) stage(hash uint64) ([]uint64, error) {
-	p := partitionOf(hash)
-	s := w.staged[p]
-	n, width := len(s), 1+w.layout.width()
-	if n+width > cap(s) {
-		if n > 0 {
-			if err := w.send(p, s); err != nil {
-				return nil, err
-			}
-		}
-		s, n = w.blocks.take(), 0
-	}
-	s = s[:n+width]
-	w.staged[p] = s
-	s[n] = hash
-	return s[n+1:], nil
-}
-
-// flush sends all that is staged.
-func (w *worker) flush() error {
-	for p, s := range w.staged {
-		if len(s) > 0 {
-			if err := w.send(p, s); err != nil {
-				return err
-			}
-		}
-		w.staged[p] = nil
-	}
-	return nil
-}
-
-// send hands a block of entries to partition p, and merges what waits there when it is worth the way: a table that
-// does not fit the cache is walked for many entries at a time. What waits is at most half as large as the groups, or 64 MB.
-func (a *aggregation) send(p int, block []uint64) error {
-	t := &a.tables[p]
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.waiting = append(t.waiting, block)
-	if len(t.waiting) < max(waitingBlocks, t.n*a.layout.width()/(2*blockWords)) {
-		return nil
-	}
-	return a.drain(t)
-}
-
-// drain merges what waits into the table, whose lock is held.
-func (a *aggregation) drain(t *table) error {
-	added := 0
-	for i, block := range t.waiting {
-		added += t.add(a.layout, block)
-		a.blocks.give(block)
-		t.waiting[i] = nil
-	}
-	t.waiting = t.waiting[:0]
-	if n := a.groups.Add(int64(added)); a.MaxGroups > 0 && n > int64(a.MaxGroups) {
-		return ErrTooManyGroups
-	}
-	return nil
-}
-
-// drainAll merges what waits in all tables, n at a time.
-func (a *aggregation) drainAll(n int) error {
-	var g errgroup.Group
-	for i := range n {
-		g.Go(func() error {
-			for p := i; p < partitions; p += n {
-				if err := a.drain(&a.tables[p]); err != nil {
+			w.writeRows(from, done, i)
+			done = i
+			if full >= 0 {
+				if err := w.send(full); err != nil {
 					return err
 				}
 			}
-			return nil
-		})
+		}
 	}
-	return g.Wait()
+	return nil
 }
 
-// blockWords is the length of the blocks in which entries travel from workers to tables. A worker has one for each
-// partition at hand; together they should fit its processor's cache.
-const blockWords = 512
-
-// waitingBlocks is how many blocks may wait for any table, however small. Merging all at the end took a quarter less time
-// than 8 blocks at a time, at a price in memory.
-const waitingBlocks = 64
-
-// blockPool keeps blocks for reuse.
-type blockPool struct {
-	mu   sync.Mutex
-	free [][]uint64
-}
-
-func (p *blockPool) take() []uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		b := p.free[n-1]
-		p.free = p.free[:n-1]
-		return b[:0]
+// makeKeys sets the keys of n rows and their hashes.
+func (w *worker) makeKeys(from, n int) {
+	r := &w.block
+	clear(r.keys)
+	for i, p := range w.parts {
+		words := r.keys[p.word*blockRows:][:n]
+		nums := w.keys[i].nums
+		if codes := w.keys[i].codes; codes != nil {
+			for i, code := range codes[from : from+n] {
+				words[i] |= nums[code] << p.shift
+			}
+		} else {
+			for i, v := range nums[from : from+n] {
+				words[i] |= v << p.shift
+			}
+		}
 	}
-	return make([]uint64, 0, blockWords)
+	hashes := r.hashes[:n]
+	for i := range hashes {
+		hashes[i] = firstHash
+	}
+	for word := range w.layout.keys {
+		seed := hashSeeds[word]
+		for i, v := range r.keys[word*blockRows:][:n] {
+			hashes[i] = mix(hashes[i], v, seed)
+		}
+	}
 }
 
-func (p *blockPool) give(b []uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.free = append(p.free, b)
+// writeRows writes rows done to end of the block that begins at row from to their places.
+func (w *worker) writeRows(from, done, end int) {
+	r, c, staged := &w.block, &w.counts, w.staging.words
+	places := r.places[done:end]
+	offset := uint32(0)
+	for word := range w.layout.keys {
+		values := r.keys[word*blockRows+done:][:len(places)]
+		for i, at := range places {
+			staged[at+offset] = values[i]
+		}
+		offset++
+	}
+	for _, at := range places {
+		staged[at+offset] = 1
+	}
+	offset++
+	for bit, values := range c.columns {
+		if c.counts>>bit&1 == 0 {
+			continue
+		}
+		values = values[from+done:][:len(places)]
+		for i, at := range places {
+			staged[at+offset] = values[i]
+		}
+		offset++
+	}
 }

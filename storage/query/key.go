@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -9,85 +10,121 @@ import (
 
 const (
 	maxFields   = 16
-	maxKeyWords = 3*maxFields + 1
+	maxKeyWords = maxFields
 )
 
-// part is a piece of a group's key: 128 bits of an address, or up to 64 bits of a number. A Field is one part, or two: an
-// address and its prefix length.
+// part is where a field stands in a group's key. An address is there by its number, a network by that of its address
+// shifted to the left of its prefix length.
 type part struct {
-	field int  // in Query.By
-	wide  bool // an address, in words word and word+1
 	word  int
 	shift int
 	bits  int
 }
 
-// absent stands in keys for an address that the flow lacks: :: is an address. No host can have this one (RFC 4291
-// section 2.7, reserved multicast flags and scope).
+// absent is the address of flows that lack it: :: is an address. No host can have this one (RFC 4291 section 2.7, reserved
+// multicast flags and scope).
 var absent = widest
 
-// keyLayout places the fields in key words, the first in the upper bits, so that comparing words compares keys.
+// keyLayout places the fields in key words.
 func keyLayout(by []Field) (parts []part, words int, err error) {
 	if len(by) > maxFields {
 		return nil, 0, errors.New("too many fields to group by")
 	}
 	left := 0 // bits left in the last word
-	narrow := func(field, bits int) {
+	for _, f := range by {
+		bits := 64
+		switch f.kind {
+		case KindAddr:
+			bits = 32
+		case KindNet:
+			bits = 32 + 8
+		case KindNumber:
+			bits = 8 * f.columns[0].Kind().Size()
+		}
 		if bits > left {
 			words++
 			left = 64
 		}
 		left -= bits
-		parts = append(parts, part{field: field, word: words - 1, shift: left, bits: bits})
-	}
-	for i, f := range by {
-		switch {
-		case f.kind == KindAddr || f.kind == KindNet:
-			parts = append(parts, part{field: i, wide: true, word: words, bits: 128})
-			words += 2
-			left = 0
-			if f.kind == KindNet {
-				narrow(i, 8)
-			}
-		case f.kind == KindTime || f.kind == KindMAC:
-			narrow(i, 64)
-		default:
-			narrow(i, 8*f.columns[0].Kind().Size())
-		}
+		parts = append(parts, part{word: words - 1, shift: left, bits: bits})
 	}
 	return parts, words, nil
 }
 
-// value reads the value of field i back from a key.
-func keyValue(by []Field, parts []part, key []uint64, i int, zone *zone) Value {
-	v := Value{Field: by[i]}
-	for _, p := range parts {
+// of returns what stands in a key for the field.
+func (p part) of(key []uint64) uint64 {
+	return key[p.word] >> p.shift & (^uint64(0) >> (64 - p.bits))
+}
+
+// keyValue reads the value of field i back from a key.
+func (a *aggregation) keyValue(key []uint64, i int, zone *zone) Value {
+	f, n := a.By[i], a.parts[i].of(key)
+	v := Value{Field: f}
+	switch f.kind {
+	case KindAddr, KindNet:
+		w, own := a.keyAddr(f, n)
+		v.None = w == absent
+		v.Addr = w.addr()
 		switch {
-		case p.field != i:
-		case p.wide:
-			w := wide{key[p.word], key[p.word+1]}
-			v.None = w == absent
-			v.Addr = w.addr()
-			v.Bits = v.Field.bits6
-			if v.Addr.Is4() {
-				v.Bits = v.Field.bits4
-			}
+		case f.kind == KindNet:
+			v.Bits = own
+		case w.is4():
+			v.Bits = f.bits4
 		default:
-			n := key[p.word] >> p.shift & (^uint64(0) >> (64 - p.bits))
-			if v.Field.kind == KindNet {
-				v.Bits = uint8(n)
-				break
-			}
-			if v.Field.kind == KindTime {
-				if v.None = n == 0; !v.None && v.Field.bin != 0 {
-					n = uint64(zone.begin(n, v.Field.bin))
-				}
-			}
-			v.Num = n
-			v.None = v.None || v.Field.kind == KindMAC && n == 0
+			v.Bits = f.bits6
 		}
+	case KindTime:
+		v.None = n == 0
+		if !v.None && f.bin != 0 {
+			n = uint64(zone.begin(n, f.bin))
+		}
+		v.Num = n
+	case KindMAC:
+		v.None = n == 0
+		v.Num = n
+	default:
+		v.Num = n
 	}
 	return v
+}
+
+// keyAddr returns the address that n stands for in a key, and the prefix length of a network.
+func (a *aggregation) keyAddr(f Field, n uint64) (addr wide, length uint8) {
+	if f.kind == KindNet {
+		n, length = n>>8, uint8(n)
+	}
+	return a.addrs.addr(n), length
+}
+
+// compareKeys orders two keys, field by field.
+func (a *aggregation) compareKeys(x, y []uint64) int {
+	for i, p := range a.parts {
+		m, n := p.of(x), p.of(y)
+		if m == n {
+			continue
+		}
+		f := a.By[i]
+		if f.kind != KindAddr && f.kind != KindNet {
+			return cmp.Compare(m, n)
+		}
+		first, firstLength := a.keyAddr(f, m)
+		second, secondLength := a.keyAddr(f, n)
+		return cmp.Or(first.compare(second), cmp.Compare(firstLength, secondLength))
+	}
+	return 0
+}
+
+// keyRank returns a number that does not fall as keys grow, so that it decides most comparisons.
+func (a *aggregation) keyRank(key []uint64) uint64 {
+	f, n := a.By[0], a.parts[0].of(key)
+	if f.kind != KindAddr && f.kind != KindNet {
+		return n
+	}
+	addr, _ := a.keyAddr(f, n)
+	if addr.hi == 0 {
+		return addr.lo >> 1 // tells IPv4 addresses apart
+	}
+	return addr.hi | signBit
 }
 
 // zone cuts time into bins. Bins of up to an hour begin at multiples of their length since midnight of 2000-01-01 in the

@@ -4,23 +4,22 @@ import (
 	"math/bits"
 
 	"github.com/caprock-net/caprock/netflow"
-	"github.com/caprock-net/caprock/storage/column"
 )
 
-// keyColumn is one part of the keys of a chunk's selected rows: a value a row, or a code a row and a value a code.
+// keyColumn is a field of the keys of a chunk's selected rows, as it stands in them: a value a row, or a code a row and a
+// value a code.
 type keyColumn struct {
 	codes []uint32 // nil when dense
-	addrs []wide   // of addresses
-	nums  []uint64 // of numbers
+	nums  []uint64
 
-	codeBuffer        []uint32
-	addrBuffer, other []wide
-	numBuffer         []uint64
-	offsetBuffer      []uint64
+	codeBuffer   []uint32
+	numBuffer    []uint64
+	offsetBuffer []uint64
+	addrs        []wide
+	netOf        []uint32
+	lengths      []uint8
+	nets         []wide
 }
-
-// values returns how many values there are.
-func (k *keyColumn) values() int { return max(len(k.addrs), len(k.nums)) }
 
 // maxOffsets is how far the values of a dense column may lie apart for it to be turned to codes.
 const maxOffsets = 1 << 16
@@ -75,7 +74,6 @@ func (k *keyColumn) loadNumber(v *view, s *selection, c netflow.Column, f *Field
 		return err
 	}
 	binned := f.kind == KindTime && f.bin != 0
-	k.addrs = nil
 	if vec.Coded {
 		k.codes = gather(s, vec.Codes, &k.codeBuffer)
 		k.nums = vec.Num
@@ -129,25 +127,59 @@ func (k *keyColumn) offsets() {
 }
 
 // loadAddr fills k from a column of addresses, cut to the field's prefix lengths.
-func (k *keyColumn) loadAddr(v *view, s *selection, c netflow.Column, f *Field, end bool) error {
+func (w *worker) loadAddr(k *keyColumn, f *Field, side int) error {
+	if err := k.loadAddrs(&w.view, &w.selection, f.columns[side], f.ipEnd(side)); err != nil {
+		return err
+	}
+	if f.bits4 < 32 || f.bits6 < 128 {
+		for i, a := range k.addrs {
+			if a != absent {
+				k.addrs[i] = cut(a, f.bits4, f.bits6)
+			}
+		}
+	}
+	wanted := k.codes
+	if w.selection.all {
+		wanted = nil // all of the dictionary occur
+	}
+	k.nums = resize(&k.numBuffer, len(k.addrs))
+	return w.numbers.number(&w.addrs, k.addrs, wanted, k.nums)
+}
+
+// loadAddrs fills addrs, and codes if the column has them, with absent for addresses that the flow lacks.
+func (k *keyColumn) loadAddrs(v *view, s *selection, c netflow.Column, end bool) error {
 	vec, err := v.column(c)
 	if err != nil {
 		return err
 	}
-	k.nums = nil
+	k.codes = nil
+	zero := false
 	if !vec.Coded {
-		return k.loadDenseAddr(v, s, vec, f, end)
+		addrs := resize(&k.addrs, s.n)
+		for i := range addrs {
+			addrs[i] = wideOf(&vec.Addr[s.row(i)])
+			zero = zero || addrs[i] == wide{}
+		}
+		if !zero {
+			return nil
+		}
+		lacks, err := lacksAddr(v, s, end)
+		if err != nil {
+			return err
+		}
+		for i, a := range addrs {
+			if a == (wide{}) && lacks(i) {
+				addrs[i] = absent
+			}
+		}
+		return nil
 	}
 	k.codes = gather(s, vec.Codes, &k.codeBuffer)
-	n := len(vec.Addr)
-	addrs := resize(&k.addrBuffer, n+1)
-	zero := false
-	for i := range vec.Addr {
-		w := wideOf(&vec.Addr[i])
-		zero = zero || w == wide{}
-		addrs[i] = cut(w, f.bits4, f.bits6)
+	addrs := resize(&k.addrs, len(vec.Addr))
+	for i := range addrs {
+		addrs[i] = wideOf(&vec.Addr[i])
+		zero = zero || addrs[i] == wide{}
 	}
-	k.addrs = addrs[:n]
 	if !zero {
 		return nil
 	}
@@ -156,42 +188,15 @@ func (k *keyColumn) loadAddr(v *view, s *selection, c netflow.Column, f *Field, 
 		return err
 	}
 	// The zero address gets a second entry for the rows where it means that there is none.
-	addrs[n] = absent
-	k.addrs = addrs
+	k.addrs = append(addrs, absent)
 	codes := resize(&k.codeBuffer, s.n)
 	for i, code := range k.codes {
-		if vec.Addr[code].IsZero() && lacks(i) {
-			code = uint32(n)
+		if addrs[code] == (wide{}) && lacks(i) {
+			code = uint32(len(addrs))
 		}
 		codes[i] = code
 	}
 	k.codes = codes
-	return nil
-}
-
-func (k *keyColumn) loadDenseAddr(v *view, s *selection, vec *column.Vector, f *Field, end bool) error {
-	k.codes = nil
-	k.addrs = resize(&k.addrBuffer, s.n)
-	zero := false
-	for i := range k.addrs {
-		w := wideOf(&vec.Addr[s.row(i)])
-		zero = zero || w == wide{}
-		k.addrs[i] = w
-	}
-	lacks := func(int) bool { return false }
-	if zero {
-		var err error
-		if lacks, err = lacksAddr(v, s, end); err != nil {
-			return err
-		}
-	}
-	for i, w := range k.addrs {
-		if w == (wide{}) && lacks(i) {
-			k.addrs[i] = absent
-		} else {
-			k.addrs[i] = cut(w, f.bits4, f.bits6)
-		}
-	}
 	return nil
 }
 
@@ -225,38 +230,51 @@ func cut(w wide, bits4, bits6 uint8) wide {
 	return w
 }
 
-// loadNet fills address and length with each row's address cut to the length that came with it.
-func loadNet(v *view, s *selection, c, mask netflow.Column, f *Field, address, length *keyColumn) error {
-	if err := address.loadAddr(v, s, c, f, true); err != nil {
+// loadNet fills k with each row's address cut to the length that came with it.
+func (w *worker) loadNet(k *keyColumn, f *Field, side int) error {
+	v, s := &w.view, &w.selection
+	if err := k.loadAddrs(v, s, f.columns[side], true); err != nil {
 		return err
 	}
-	masks, err := v.numbers(mask)
+	lengths, err := v.numbers(f.masks[side])
 	if err != nil {
 		return err
 	}
-	length.numBuffer = append(length.numBuffer[:0], gather(s, masks, &length.numBuffer)...)
-	masks = length.numBuffer
-	nets := resize(&address.other, s.n)
-	for i := range nets {
-		at := i
-		if address.codes != nil {
-			at = int(address.codes[i])
+	// Networks get codes in the order in which they appear. An address most often has the length that it had before, so
+	// its last network is the one to try; a network may get several codes.
+	last := resize(&k.netOf, len(k.addrs)) // code + 1 by address
+	clear(last)
+	k.nets, k.lengths = k.nets[:0], k.lengths[:0]
+	codes := resize(&k.codeBuffer, s.n)
+	for i := range codes {
+		from := i
+		if k.codes != nil {
+			from = int(k.codes[i])
 		}
-		w := address.addrs[at]
+		a, length := k.addrs[from], uint8(min(lengths[s.row(i)], 128))
 		switch {
-		case w == absent:
-			masks[i] = 0
-		case w.is4():
-			masks[i] = min(masks[i], 32)
-			w = cut(w, uint8(masks[i]), 0)
-		default:
-			masks[i] = min(masks[i], 128)
-			w = cut(w, 0, uint8(masks[i]))
+		case a == absent:
+			length = 0
+		case a.is4():
+			length = min(length, 32)
 		}
-		nets[i] = w
+		code := last[from]
+		if code == 0 || k.lengths[code-1] != length {
+			if a != absent {
+				a = cut(a, length, length)
+			}
+			k.nets, k.lengths = append(k.nets, a), append(k.lengths, length)
+			code = uint32(len(k.nets))
+			last[from] = code
+		}
+		codes[i] = code - 1
 	}
-	address.codes, address.addrs = nil, nets
-	length.codes, length.addrs, length.nums = nil, nil, masks
-	length.offsets()
+	k.codes, k.nums = codes, resize(&k.numBuffer, len(k.nets))
+	if err := w.numbers.number(&w.addrs, k.nets, nil, k.nums); err != nil {
+		return err
+	}
+	for i, length := range k.lengths {
+		k.nums[i] = k.nums[i]<<8 | uint64(length)
+	}
 	return nil
 }

@@ -85,34 +85,48 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// TestTable puts more groups into one table than its first slots and blocks hold, and compares with a map.
+// TestTable puts so many groups into one table that some keys have the lower half of their hash in common, and compares
+// with a map. The blocks lack one or the other counter.
 func TestTable(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(31, 32))
-	l := newLayout(2, CountBytes|CountFirst|CountLast)
-	type sums struct{ flows, bytes, first, last uint64 }
+	l := newLayout(2, CountPackets|CountBytes|CountFirst|CountLast)
+	type sums struct{ flows, packets, bytes, first, last uint64 }
 	want := make(map[[2]uint64]sums)
 	var table table
-	for range 200 {
-		var staged []uint64
-		for range 100 {
-			key := [2]uint64{uint64(rnd.IntN(3000)), uint64(rnd.IntN(2))}
-			bytes, first := rnd.Uint64N(1000), rnd.Uint64N(5)
-			staged = append(staged, hashKey(key[:])&^(1<<31-1)) // many collisions in the lower bits
-			staged = append(staged, key[0], key[1], 1, bytes, first, first)
-			s, ok := want[key]
-			if !ok || s.first == 0 || first != 0 && first < s.first {
-				s.first = first
+	for i := range 300 {
+		b := block{layout: newLayout(2, []CounterSet{CountAll, CountBytes | CountLast, CountFirst, 0}[i%4]&l.counts)}
+		for range 1000 {
+			key := [2]uint64{uint64(rnd.IntN(200000)), uint64(rnd.IntN(2))}
+			b.words = append(b.words, key[0], key[1], 1)
+			s := want[key]
+			s.flows++
+			for _, c := range []struct {
+				bit  CounterSet
+				sum  *uint64
+				time bool
+			}{{CountPackets, &s.packets, false}, {CountBytes, &s.bytes, false}, {CountFirst, &s.first, true}, {CountLast, &s.last, true}} {
+				if b.counts&c.bit == 0 {
+					continue
+				}
+				v := rnd.Uint64N(5)
+				b.words = append(b.words, v)
+				switch {
+				case !c.time:
+					*c.sum += v
+				case c.bit == CountFirst && v != 0 && (*c.sum == 0 || v < *c.sum), c.bit == CountLast && v > *c.sum:
+					*c.sum = v
+				}
 			}
-			want[key] = sums{s.flows + 1, s.bytes + bytes, s.first, max(s.last, first)}
+			want[key] = s
 		}
 		before := table.n
-		if added := table.add(l, staged); table.n-before != added || table.n != len(want) {
+		if added := table.add(l, b); table.n-before != added || table.n != len(want) {
 			t.Fatalf("%d groups, %d added, want %d", table.n, added, len(want))
 		}
 	}
 	for i := range table.n {
 		e := table.entry(i, l.width())
-		if got := (sums{e[2], e[3], e[4], e[5]}); got != want[[2]uint64{e[0], e[1]}] {
+		if got := (sums{e[2], e[3], e[4], e[5], e[6]}); got != want[[2]uint64{e[0], e[1]}] {
 			t.Fatalf("group %v: got %+v, want %+v", e[:2], got, want[[2]uint64{e[0], e[1]}])
 		}
 	}

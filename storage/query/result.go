@@ -38,7 +38,7 @@ func (r *Result) Group(i int) Group {
 	words := r.run.words(r.refs[i])
 	g := Group{Key: make([]Value, len(r.Query.By)), Counters: r.run.layout.counters(words[r.run.layout.keys:])}
 	for i := range g.Key {
-		g.Key[i] = keyValue(r.Query.By, r.run.parts, words, i, r.zone)
+		g.Key[i] = r.run.keyValue(words, i, r.zone)
 	}
 	return g
 }
@@ -59,7 +59,7 @@ func (a *aggregation) compareRefs(x, y ref) int {
 	if x.rank != y.rank {
 		return cmp.Compare(y.rank, x.rank)
 	}
-	keys := slices.Compare(a.words(x)[:a.layout.keys], a.words(y)[:a.layout.keys])
+	keys := a.compareKeys(a.words(x), a.words(y))
 	if a.Sort == ByKey && a.Reverse {
 		return -keys
 	}
@@ -69,11 +69,10 @@ func (a *aggregation) compareRefs(x, y ref) int {
 // rank is the order's rank, turned round if asked for.
 func (a *aggregation) rank(words []uint64) uint64 {
 	if a.Sort == ByKey {
-		// The first word decides most comparisons without a look at the entries.
 		if a.Reverse {
-			return words[0]
+			return a.keyRank(words)
 		}
-		return ^words[0]
+		return ^a.keyRank(words)
 	}
 	c := a.layout.counters(words[a.layout.keys:])
 	rank := a.Sort.rank(&c)
@@ -87,8 +86,9 @@ func newResult(a *aggregation, all []*worker) *Result {
 	r := &Result{Query: a.Query, run: a, zone: newZone(a.Location)}
 	total := make([]uint64, a.layout.sums+a.layout.times)
 	var full uint64
+	places := a.layout.positions(a.layout)
 	for _, w := range all {
-		a.layout.merge(total, w.total, &full)
+		a.layout.merge(total, w.total, places[:len(total)], &full)
 		full |= w.full
 		r.Rows += w.rows
 		r.Skipped += w.skipped

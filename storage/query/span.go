@@ -103,6 +103,8 @@ func (w wide) is4() bool { return w.hi == 0 && w.lo>>32 == 0xffff }
 
 func (w wide) less(o wide) bool { return w.hi < o.hi || w.hi == o.hi && w.lo < o.lo }
 
+func (w wide) compare(o wide) int { return cmp.Or(cmp.Compare(w.hi, o.hi), cmp.Compare(w.lo, o.lo)) }
+
 func (w wide) next() wide {
 	if w.lo++; w.lo == 0 {
 		w.hi++
@@ -132,9 +134,7 @@ type addrSet []addrSpan
 
 func newAddrSet(spans []addrSpan) addrSet {
 	spans = slices.Clone(spans)
-	slices.SortFunc(spans, func(a, b addrSpan) int {
-		return cmp.Or(cmp.Compare(a.lo.hi, b.lo.hi), cmp.Compare(a.lo.lo, b.lo.lo))
-	})
+	slices.SortFunc(spans, func(a, b addrSpan) int { return a.lo.compare(b.lo) })
 	var s addrSet
 	for _, x := range spans {
 		n := len(s)
@@ -168,9 +168,7 @@ func (s addrSet) without(x addrSpan) addrSet {
 }
 
 func (s addrSet) has(v wide) bool {
-	i, exact := slices.BinarySearchFunc(s, v, func(x addrSpan, v wide) int {
-		return cmp.Or(cmp.Compare(x.lo.hi, v.hi), cmp.Compare(x.lo.lo, v.lo))
-	})
+	i, exact := slices.BinarySearchFunc(s, v, func(x addrSpan, v wide) int { return x.lo.compare(v) })
 	return exact || i > 0 && !s[i-1].hi.less(v)
 }
 

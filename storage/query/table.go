@@ -8,8 +8,9 @@ import (
 	"github.com/caprock-net/caprock/netflow"
 )
 
-// layout says what the words of an entry are. A group's entry is its key, the number of flows, the sums that are wanted,
-// and the first and last time if wanted. An entry on its way to the tables has its hash before.
+// layout says what the words of an entry are. An entry is a key, the number of flows, the sums that are wanted, and the
+// first and last time if wanted. The entries of groups have all that the query counts; those on their way to them leave
+// out what is 0 in their chunk.
 type layout struct {
 	keys   int        // words of the key
 	counts CounterSet // what is counted besides flows
@@ -28,22 +29,34 @@ func newLayout(keys int, counts CounterSet) layout {
 // width returns the words of an entry.
 func (l layout) width() int { return l.keys + l.sums + l.times }
 
-// merge adds the counters b of an entry to a, and ors 1 to full if a sum overflows.
-func (l layout) merge(a, b []uint64, full *uint64) {
-	a, b = a[:l.sums+l.times], b[:l.sums+l.times]
-	for i := range l.sums {
-		a[i] = addSaturating(a[i], b[i], full)
+// positions returns the places in l, behind the key, of the counters of a part of l.
+func (l layout) positions(part layout) (to [1 + len(counterColumns)]uint8) {
+	from, at := 1, uint8(1)
+	for bit := range counterColumns {
+		if part.counts>>bit&1 != 0 {
+			to[from] = at
+			from++
+		}
+		if l.counts>>bit&1 != 0 {
+			at++
+		}
 	}
-	if l.times == 0 {
-		return
-	}
-	i := l.sums
-	if l.counts&CountFirst != 0 {
-		a[i] = earliest(a[i], b[i])
-		i++
-	}
-	if l.counts&CountLast != 0 {
-		a[i] = latest(a[i], b[i])
+	return to
+}
+
+// merge adds counters of a part of l to those of a, to the places to, and ors 1 to full if a sum overflows.
+func (l layout) merge(a, part []uint64, to []uint8, full *uint64) {
+	part = part[:len(to)]
+	for i, at := range to {
+		have := &a[at]
+		switch {
+		case int(at) < l.sums:
+			*have = addSaturating(*have, part[i], full)
+		case l.counts&CountFirst != 0 && int(at) == l.sums:
+			*have = earliest(*have, part[i])
+		default:
+			*have = latest(*have, part[i])
+		}
 	}
 }
 
@@ -100,19 +113,21 @@ type table struct {
 	blocks [][]uint64
 	full   uint64 // 1 after a sum overflowed
 
-	waiting [][]uint64 // blocks of entries to be merged
+	waiting []block // entries to be merged
 }
 
-// add merges staged entries, each of a hash and l.width() words, and returns how many groups are new.
-func (t *table) add(l layout, staged []uint64) int {
+// add merges the entries of a block into those of layout l and returns how many groups are new.
+func (t *table) add(l layout, b block) int {
 	before := t.n
 	width := l.width()
-	for len(staged) > 0 {
-		hash, entry := staged[0], staged[1:1+width]
-		staged = staged[1+width:]
+	positions := l.positions(b.layout)
+	to := positions[:b.sums+b.times]
+	for words := b.words; len(words) > 0; words = words[b.width():] {
+		key, counters := words[:l.keys], words[l.keys:b.width()]
 		if 4*t.n >= 3*len(t.slots) {
 			t.grow()
 		}
+		hash := hashKey(key)
 		mask := uint64(len(t.slots) - 1)
 		tag := hash << 32
 		for i := hash & mask; ; i = (i + 1) & mask {
@@ -120,14 +135,19 @@ func (t *table) add(l layout, staged []uint64) int {
 			if s == 0 {
 				t.n++
 				t.slots[i] = tag | uint64(t.n)
-				copy(t.allocate(width), entry)
+				entry := t.allocate(width)
+				copy(entry, key)
+				entry = entry[l.keys:]
+				for i, at := range to {
+					entry[at] = counters[i]
+				}
 				break
 			}
 			if s>>32 != tag>>32 {
 				continue
 			}
-			if have := t.entry(int(uint32(s))-1, width); sameKey(have[:l.keys], entry) {
-				l.merge(have[l.keys:], entry[l.keys:], &t.full)
+			if have := t.entry(int(uint32(s))-1, width); sameKey(have[:l.keys], key) {
+				l.merge(have[l.keys:], counters, to, &t.full)
 				break
 			}
 		}
@@ -159,10 +179,13 @@ func (t *table) allocate(width int) []uint64 {
 	return t.entry(t.n-1, width)
 }
 
-func (t *table) grow() {
-	slots := make([]uint64, max(64, 2*len(t.slots)))
+func (t *table) grow() { t.slots = growSlots(t.slots) }
+
+// growSlots returns twice as many slots with the same contents.
+func growSlots(old []uint64) []uint64 {
+	slots := make([]uint64, max(64, 2*len(old)))
 	mask := uint64(len(slots) - 1)
-	for _, s := range t.slots {
+	for _, s := range old {
 		if s == 0 {
 			continue
 		}
@@ -172,7 +195,7 @@ func (t *table) grow() {
 		}
 		slots[i] = s
 	}
-	t.slots = slots
+	return slots
 }
 
 // hashSeeds make hashes differ from process to process, so that no one can send flows that collide.
@@ -183,6 +206,9 @@ var hashSeeds = func() (seeds [maxKeyWords]uint64) {
 	return seeds
 }()
 
+// firstHash is the hash of a key of no words.
+var firstHash = rand.Uint64()
+
 // mix folds the 128-bit product of a hash so far with a word, and a seed.
 func mix(hash, word, seed uint64) uint64 {
 	hi, lo := bits.Mul64(hash^word, seed)
@@ -191,7 +217,7 @@ func mix(hash, word, seed uint64) uint64 {
 
 // hashKey hashes a key of a few words.
 func hashKey(key []uint64) uint64 {
-	h := hashSeeds[len(hashSeeds)-1]
+	h := firstHash
 	for i, w := range key {
 		h = mix(h, w, hashSeeds[i])
 	}
