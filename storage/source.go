@@ -167,7 +167,7 @@ func (s *journalSource) file() File { return s.of }
 
 func (s *journalSource) chunks(within Range, yield func(column.Chunk, error) bool) bool {
 	more, err := streamChunks(io.NewSectionReader(s.f, 0, s.size), s.stored, within, yield)
-	if err != nil && !isTorn(err) { // torn: a frame that is being written is not there yet
+	if err != nil && err != io.EOF && !isTorn(err) { // torn: a frame that is being written is not there yet
 		return yield(nil, fmt.Errorf("%s: %w", s.of.Path, err))
 	}
 	return more
@@ -189,11 +189,17 @@ func (s *streamSource) chunks(within Range, yield func(column.Chunk, error) bool
 		}
 	}
 	more, err := streamChunks(s.r, 0, within, yield)
+	if err == io.EOF {
+		err = errEmpty
+	}
 	if err != nil {
 		return yield(nil, fmt.Errorf("%s: %w", s.name, err))
 	}
 	return more
 }
+
+// errEmpty tells a pipe whose writer failed from a stream without flows.
+var errEmpty = errors.New("empty: a flow stream has at least a header; did what writes it fail?")
 
 func (s *streamSource) close() error {
 	if s.closer == nil {
@@ -212,12 +218,10 @@ func putBatch(b *netflow.Batch) {
 	batchPool.Put(b)
 }
 
-// streamChunks gives the flows of a stream's frames beyond number stored, small frames put together.
+// streamChunks gives the flows of a stream's frames beyond number stored, small frames put together. An empty input gives
+// io.EOF.
 func streamChunks(r io.Reader, stored uint64, within Range, yield func(column.Chunk, error) bool) (more bool, err error) {
 	frames, err := stream.NewReader(r)
-	if err == io.EOF {
-		return true, nil
-	}
 	if err != nil {
 		return true, err
 	}

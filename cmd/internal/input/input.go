@@ -109,11 +109,8 @@ func (o *Options) Open(cmd *cobra.Command, args []string) (*Flows, error) {
 
 // explain adds to an error what can be done about it.
 func explain(err error) error {
-	switch {
-	case errors.Is(err, os.ErrNotExist):
+	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: name the folder that the collector writes to (collector -w DIR)", err)
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: nothing came: is the left side of the pipe a flowcat?", err)
 	}
 	return err
 }
