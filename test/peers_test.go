@@ -42,7 +42,7 @@ func (o *output) String() string {
 }
 
 // launch starts a program and waits until it is ready. Times that it prints are in UTC.
-func launch(t testing.TB, ready func(pid int) bool, name string, args ...string) *program {
+func launch(t testing.TB, ready func(*program) bool, name string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command(name, args...), done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), "TZ=UTC")
@@ -58,7 +58,7 @@ func launch(t testing.TB, ready func(pid int) bool, name string, args ...string)
 			t.Fatalf("%s ended at once: %v\n%s", p.cmd.Args, err, p.out.String())
 		default:
 		}
-		return ready(p.cmd.Process.Pid)
+		return ready(p)
 	}, func() string { return fmt.Sprintf("%s is not ready\n%s", p.cmd.Args, p.out.String()) })
 	return p
 }
@@ -123,8 +123,8 @@ func udpSocket(pid, port int) (receiveQueue uint64, bound bool) {
 }
 
 // listens is ready for launch: a UDP port is bound.
-func listens(port int) func(pid int) bool {
-	return func(pid int) bool { _, bound := udpSocket(pid, port); return bound }
+func listens(port int) func(*program) bool {
+	return func(p *program) bool { _, bound := udpSocket(p.cmd.Process.Pid, port); return bound }
 }
 
 // drained waits until the program has read all that was sent to its port. What it read last it may still be working on.
