@@ -46,7 +46,7 @@ type options struct {
 	config        collector.Config
 	port          uint16
 	allow         []string
-	receiveBuffer byteSize
+	receiveBuffer cli.Size
 	summary       string
 	verbose       bool
 
@@ -56,7 +56,7 @@ type options struct {
 
 func newCommand() *cobra.Command {
 	o := options{config: collector.DefaultConfig()}
-	o.receiveBuffer = byteSize(o.config.ReceiveBuffer)
+	o.receiveBuffer = cli.Size(o.config.ReceiveBuffer)
 	cmd := &cobra.Command{
 		Use:     "collector -w DIR [flags] [CAPTURE...]",
 		Short:   "Receive NetFlow and IPFIX, keep the flows in Parquet files",
@@ -98,7 +98,7 @@ var summaries = []string{"text", "json", "none"}
 func (o *options) complete(args []string) error {
 	o.config.Read = append(o.config.Read, args...)
 	o.config.Port = o.port
-	o.config.ReceiveBuffer = int(o.receiveBuffer)
+	o.config.ReceiveBuffer = o.receiveBuffer.Int()
 	var errs []error
 	if !slices.Contains(summaries, o.summary) {
 		errs = append(errs, fmt.Errorf("summary %q: want %s", o.summary, strings.Join(summaries, ", ")))
@@ -203,47 +203,3 @@ func advise(err error) error {
 	}
 	return fmt.Errorf("%w\n  %s", err, advice)
 }
-
-// byteSize is a flag for a number of bytes: 65536, 512KiB, 64MiB, 1GiB. K, M and G mean the same.
-type byteSize int
-
-var units = []struct {
-	name string
-	size int
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"B", 1}, {"", 1}}
-
-// Set implements pflag.Value.
-func (b *byteSize) Set(text string) error {
-	for _, u := range units {
-		digits, ok := strings.CutSuffix(text, u.name)
-		if !ok {
-			continue
-		}
-		n, limit := int64(0), int64(1<<30/u.size)
-		for _, c := range []byte(digits) {
-			if c < '0' || c > '9' || n > limit {
-				return fmt.Errorf("size %q: want bytes, or a number with KiB, MiB or GiB", text)
-			}
-			n = n*10 + int64(c-'0')
-		}
-		if digits == "" || n > limit {
-			return fmt.Errorf("size %q: want bytes, or a number with KiB, MiB or GiB", text)
-		}
-		*b = byteSize(int(n) * u.size)
-		return nil
-	}
-	return nil
-}
-
-// String implements pflag.Value.
-func (b *byteSize) String() string {
-	for _, u := range units {
-		if n := int(*b); n > 0 && u.size > 1 && n%u.size == 0 {
-			return fmt.Sprint(n/u.size, u.name)
-		}
-	}
-	return fmt.Sprint(int(*b))
-}
-
-// Type implements pflag.Value.
-func (b *byteSize) Type() string { return "size" }

@@ -119,7 +119,7 @@ func (o *options) complete(args []string) error {
 	c.Cache.Key = flowcache.KeyFields(o.key)
 	c.Cache.TCPExpiry = !o.noTCP
 	c.Promiscuous = !o.noPromisc
-	c.RingSize = int(o.ring)
+	c.RingSize = o.ring.Int()
 	c.Export.MaxRate = int(o.rate)
 	if o.rate == rateAuto {
 		c.Export.MaxRate = 0

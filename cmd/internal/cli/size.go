@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -41,6 +42,9 @@ func (s *Size) String() string {
 	}
 	return fmt.Sprint(int64(*s))
 }
+
+// Int returns the bytes as an int; what a 32-bit one does not hold is its greatest value, for a limit to refuse.
+func (s Size) Int() int { return int(min(s, math.MaxInt)) }
 
 // Type implements pflag.Value.
 func (s *Size) Type() string { return "size" }
