@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,51 +27,79 @@ import (
 // program is not installed.
 
 // peer starts a collector on a port of the loopback and waits until it listens. stop ends it by the signal and returns
-// what it has printed.
+// what it has printed. A collector that ends at once has lost its port to somebody else, and is started on another.
 func peer(t *testing.T, end syscall.Signal, name string, args func(port string) []string) (addr string, stop func() string) {
 	t.Helper()
 	path := program(t, name)
-	free, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := free.LocalAddr().(*net.UDPAddr)
-	free.Close()
-	var out bytes.Buffer
-	cmd := exec.Command(path, args(strconv.Itoa(at.Port))...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	stopped := false
-	stop = func() string {
-		if stopped {
+	said := ""
+	for range 5 {
+		at := freePort(t)
+		out := &bytes.Buffer{}
+		cmd := exec.Command(path, args(strconv.Itoa(at.Port))...)
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() { cmd.Wait(); close(done) }()
+		stop := sync.OnceValue(func() string {
+			cmd.Process.Signal(end)
+			select {
+			case <-done:
+			case <-time.After(20 * time.Second):
+				cmd.Process.Kill()
+				<-done
+				t.Errorf("%s did not end by itself: %s", name, out)
+			}
 			return out.String()
+		})
+		if listens(at, done) {
+			t.Cleanup(func() { stop() })
+			return at.String(), stop
 		}
-		stopped = true
-		cmd.Process.Signal(end)
-		select {
-		case <-done:
-		case <-time.After(20 * time.Second):
-			cmd.Process.Kill()
-			<-done
-			t.Errorf("%s did not end by itself: %s", name, &out)
-		}
-		return out.String()
+		said = stop()
 	}
-	t.Cleanup(func() { stop() })
+	t.Fatalf("%s does not listen: %s", name, said)
+	return "", nil
+}
+
+// freePort chooses a port below those that systems give to sockets without one, so that no socket of the tests beside
+// this one takes it before the collector does.
+func freePort(t *testing.T) *net.UDPAddr {
+	t.Helper()
+	for range 100 {
+		at := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 20000 + rand.IntN(12000)}
+		if conn, err := net.ListenUDP("udp", at); err == nil {
+			conn.Close()
+			return at
+		}
+	}
+	t.Fatal("no port is free")
+	return nil
+}
+
+// listens waits until the port is taken, by a program that does not end soon after.
+func listens(at *net.UDPAddr, ended <-chan struct{}) bool {
 	for range 200 {
 		conn, err := net.ListenUDP("udp", at)
-		if err != nil {
-			return at.String(), stop // somebody has the port now
+		if err == nil {
+			conn.Close()
 		}
-		conn.Close()
-		time.Sleep(25 * time.Millisecond)
+		select {
+		case <-ended:
+			return false
+		case <-time.After(25 * time.Millisecond):
+		}
+		if err != nil {
+			select {
+			case <-ended:
+				return false
+			case <-time.After(250 * time.Millisecond):
+				return true
+			}
+		}
 	}
-	t.Fatalf("%s does not listen: %s", name, stop())
-	return "", nil
+	return false
 }
 
 // drained waits until the socket at an IPv4 address has been read empty, and a little longer for what was read last.
