@@ -182,11 +182,13 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// collector starts a collector on a port of its own and returns it with the address to export to.
+// collector starts a collector on a port that the system chooses and returns it with the address to export to.
 func collector(t testing.TB, dir string, args ...string) (*process, string) {
 	t.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	return start(t, "listening", "collector", append([]string{"-w", dir, "-l", address}, args...)...), address
+	p := start(t, "listening", "collector", append([]string{"-w", dir, "-l", "127.0.0.1:0"}, args...)...)
+	_, address, _ := strings.Cut(p.log(), "address=")
+	address, _, _ = strings.Cut(address, " ")
+	return p, address
 }
 
 // sums is what flowstat -o ndjson prints without --by.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,13 +82,7 @@ func TestDuckDBReadsWhatIsWritten(t *testing.T) {
 		&sent.Packets, &sent.Bytes, &sent.Flows); err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := c.LocalAddr().String()
-	c.Close()
-	collector := exec.Command(filepath.Join(bin, "collector"), "-w", store, "-l", address, "--nesting", "0")
+	collector := exec.Command(filepath.Join(bin, "collector"), "-w", store, "-l", "127.0.0.1:0", "--nesting", "0")
 	stderr, err := collector.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,9 +91,10 @@ func TestDuckDBReadsWhatIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer collector.Process.Kill()
-	for r := bufio.NewScanner(stderr); r.Scan(); {
-		if strings.Contains(r.Text(), "listening") {
-			break
+	address := ""
+	for r := bufio.NewScanner(stderr); address == "" && r.Scan(); {
+		if _, after, ok := strings.Cut(r.Text(), "listening address="); ok {
+			address, _, _ = strings.Cut(after, " ")
 		}
 	}
 	go func() {
