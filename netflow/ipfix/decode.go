@@ -1,25 +1,16 @@
 package ipfix
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/internal/message"
 	"github.com/caprock-net/caprock/netflow/internal/wire"
 	"github.com/caprock-net/caprock/netflow/template"
 )
 
 // HeaderLen is the length of a message header in bytes.
 const HeaderLen = 16
-
-// Ids of Sets that announce templates, RFC 7011 section 3.3.2.
-const (
-	templateSet = 2
-	optionsSet  = 3
-)
-
-// setHeaderLen is the length of a Set's id and length.
-const setHeaderLen = 4
 
 // Errors of ParseHeader.
 var (
@@ -51,23 +42,10 @@ func ParseHeader(msg []byte) (Header, error) {
 
 // MaxRows returns how many rows Decode would append to a batch with enough room, or more, at little cost.
 func MaxRows(d *template.Domain, msg []byte) int {
-	rows, announced := 0, false
 	if len(msg) < HeaderLen {
 		return 0
 	}
-	for rest := msg[HeaderLen:]; len(rest) >= setHeaderLen; {
-		id, length := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
-		if length < setHeaderLen || length > len(rest) {
-			break
-		}
-		if id >= template.FirstID {
-			rows += d.MaxRows(id, rest[setHeaderLen:length], announced)
-		} else {
-			announced = true
-		}
-		rest = rest[length:]
-	}
-	return rows
+	return message.MaxRows(d, msg[HeaderLen:])
 }
 
 // Decode appends the flows of a message to dst, except what it has no room for, and keeps in d what the message announces.
@@ -92,41 +70,9 @@ func Decode(dst *netflow.Batch, d *template.Domain, msg []byte, rep *template.Re
 	}
 	from := dst.Len()
 	m := template.Message{Export: netflow.Timestamp(h.Seconds) * 1e6}
-	for at := HeaderLen; at < end; {
-		rest := msg[at:]
-		if len(rest) < setHeaderLen {
-			rep.Note(template.BadSetLength)
-			break
-		}
-		id, length := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
-		if length < setHeaderLen || length > len(rest) {
-			rep.Note(template.BadSetLength)
-			break
-		}
-		body := rest[setHeaderLen:length]
-		switch {
-		case id >= template.FirstID:
-			d.Data(dst, id, body, &m, rep)
-		case id == templateSet, id == optionsSet:
-			d.Announce(id == optionsSet, body, rep)
-		default:
-			rep.Note(template.ReservedSet)
-		}
-		at += length
+	if tail := message.IPFIX.DecodeSets(dst, d, msg[HeaderLen:], end-HeaderLen, &m, rep); len(tail) > 0 {
+		rep.Note(template.BadSetLength)
 	}
-	fill(dst, from, h.Domain)
+	message.Fill(dst, from, h.Domain, netflow.VersionIPFIX)
 	return nil
-}
-
-func fill(dst *netflow.Batch, from int, domain uint32) {
-	if dst.Len() == from {
-		return
-	}
-	dst.Extend(0, netflow.SetOf(netflow.Domain, netflow.ExportVersion))
-	for i := from; i < dst.Len(); i++ {
-		dst.Domain[i] = domain
-	}
-	for i := from; i < dst.Len(); i++ {
-		dst.ExportVersion[i] = netflow.VersionIPFIX
-	}
 }

@@ -1,25 +1,16 @@
 package v9
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/internal/message"
 	"github.com/caprock-net/caprock/netflow/internal/wire"
 	"github.com/caprock-net/caprock/netflow/template"
 )
 
 // HeaderLen is the length of a header in bytes.
 const HeaderLen = 20
-
-// Ids of FlowSets that announce templates: RFC 3954 sections 5.2 and 6.1.
-const (
-	templateSet = 0
-	optionsSet  = 1
-)
-
-// setHeaderLen is the length of a FlowSet's id and length.
-const setHeaderLen = 4
 
 // Errors of ParseHeader.
 var (
@@ -52,23 +43,10 @@ func ParseHeader(msg []byte) (Header, error) {
 
 // MaxRows returns how many rows Decode would append to a batch with enough room, or more, at little cost.
 func MaxRows(d *template.Domain, msg []byte) int {
-	rows, announced := 0, false
 	if len(msg) < HeaderLen {
 		return 0
 	}
-	for rest := msg[HeaderLen:]; len(rest) >= setHeaderLen; {
-		id, length := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
-		if length < setHeaderLen || length > len(rest) {
-			break
-		}
-		if id >= template.FirstID {
-			rows += d.MaxRows(id, rest[setHeaderLen:length], announced)
-		} else {
-			announced = true
-		}
-		rest = rest[length:]
-	}
-	return rows
+	return message.MaxRows(d, msg[HeaderLen:])
 }
 
 // Decode appends the flows of a datagram to dst, except what it has no room for, and keeps in d what the datagram
@@ -82,28 +60,8 @@ func Decode(dst *netflow.Batch, d *template.Domain, msg []byte, rep *template.Re
 	}
 	from := dst.Len()
 	m := template.Message{Export: netflow.Timestamp(h.Seconds) * 1e6, Uptime: h.Uptime, HasUptime: true}
-	for rest := msg[HeaderLen:]; len(rest) > 0; {
-		if len(rest) < setHeaderLen {
-			noteTail(rest, rep)
-			break
-		}
-		id, length := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
-		if length < setHeaderLen || length > len(rest) {
-			noteTail(rest, rep)
-			break
-		}
-		body := rest[setHeaderLen:length]
-		switch {
-		case id >= template.FirstID:
-			d.Data(dst, id, body, &m, rep)
-		case id == templateSet, id == optionsSet:
-			d.Announce(id == optionsSet, body, rep)
-		default:
-			rep.Note(template.ReservedSet)
-		}
-		rest = rest[length:]
-	}
-	fill(dst, from, h.SourceID)
+	noteTail(message.V9.DecodeSets(dst, d, msg[HeaderLen:], len(msg)-HeaderLen, &m, rep), rep)
+	message.Fill(dst, from, h.SourceID, netflow.VersionV9)
 	return nil
 }
 
@@ -115,18 +73,5 @@ func noteTail(rest []byte, rep *template.Report) {
 			rep.Note(template.BadSetLength)
 			return
 		}
-	}
-}
-
-func fill(dst *netflow.Batch, from int, source uint32) {
-	if dst.Len() == from {
-		return
-	}
-	dst.Extend(0, netflow.SetOf(netflow.Domain, netflow.ExportVersion))
-	for i := from; i < dst.Len(); i++ {
-		dst.Domain[i] = source
-	}
-	for i := from; i < dst.Len(); i++ {
-		dst.ExportVersion[i] = netflow.VersionV9
 	}
 }

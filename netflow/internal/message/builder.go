@@ -1,10 +1,10 @@
-// Package message assembles the messages of NetFlow v9 and IPFIX from records: it groups them into sets, keeps the
-// message below its greatest size, and decides when templates go along. What the records hold, and the header, is left
-// to the packages v9 and ipfix.
+// Package message puts the messages of NetFlow v9 and IPFIX together, and takes them apart, set by set. A Builder groups
+// records into sets, keeps the message below its greatest size, and decides when templates go along; DecodeSets hands
+// sets to the templates that know them. What the records hold, and the header, is left to the packages v9 and ipfix.
 //
-// A message has at most one set of each kind, in this order: templates, options templates, options data, then one data
-// set for each template used. A template travels only with messages that use it: with the first, and then again when so
-// many messages or so much time have passed since. A collector therefore never waits for a template longer than that,
+// A message built has at most one set of each kind, in this order: templates, options templates, options data, then one
+// data set for each template used. A template travels only with messages that use it: with the first, and then again when
+// so many messages or so much time have passed since. A collector therefore never waits for a template longer than that,
 // and an exporter that knows fifty templates spends no bytes on the forty-six that its flows do not need.
 package message
 
@@ -25,7 +25,7 @@ type Format struct {
 
 // The two formats.
 var (
-	V9    = Format{HeaderLen: 20, TemplateSet: 0, OptionsSet: 1, Align: 4} // RFC 3954 section 5
+	V9    = Format{HeaderLen: 20, TemplateSet: 0, OptionsSet: 1, Align: 4} // RFC 3954 sections 5 and 6.1
 	IPFIX = Format{HeaderLen: 16, TemplateSet: 2, OptionsSet: 3, Align: 1} // RFC 7011 section 3.3.2
 )
 
