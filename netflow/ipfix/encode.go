@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/internal/layout"
 	"github.com/caprock-net/caprock/netflow/internal/message"
 )
 
@@ -40,7 +41,7 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 	b := message.Config{
 		Format: message.IPFIX, MaxBytes: min(max(cfg.MaxBytes, MinBytes), 1<<16-1),
 		Every: cfg.TemplateEvery, Messages: max(cfg.TemplateMessages, 1),
-		Templates: templates(),
+		Templates: own.Templates(layouts),
 	}
 	if cfg.Sampling > 1 {
 		b.Options, b.OptionsData = samplingOptions(cfg.Domain, cfg.Sampling)
@@ -53,7 +54,7 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 // rate, which makes it 1, and others take 306, which makes it one too many, while 34 misleads none.
 func samplingOptions(domain, rate uint32) (message.Template, []byte) {
 	const id = optionsTemplate
-	t := message.Template{ID: id, Size: 9, Record: []byte{id >> 8, id & 0xff, 0, 3, 0, 1, 0, 149, 0, 4, 0, 34, 0, 4, 0, 35, 0, 1}}
+	t := message.Template{ID: id, Size: 9, Record: []byte{byte(id >> 8), byte(id & 0xff), 0, 3, 0, 1, 0, 149, 0, 4, 0, 34, 0, 4, 0, 35, 0, 1}}
 	data := binary.BigEndian.AppendUint32(nil, domain)
 	data = append(binary.BigEndian.AppendUint32(data, rate), 1)
 	return t, data
@@ -65,12 +66,12 @@ func (e *Encoder) Len() int { return e.builder.Len() }
 // Append adds a flow to the message at hand; now only says whether a template is due. It returns false, and adds nothing,
 // when the message is full: AppendMessage, and call again.
 func (e *Encoder) Append(now netflow.Timestamp, r *netflow.Record) bool {
-	l := layoutOf(r)
+	l := layout.Of(r)
 	p := e.builder.Record(now, int(l))
 	if p == nil {
 		return false
 	}
-	l.write(p, r)
+	write(p, l, r)
 	return true
 }
 

@@ -40,7 +40,7 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 	b := message.Config{
 		Format: message.V9, MaxBytes: max(cfg.MaxBytes, MinBytes),
 		Every: cfg.TemplateEvery, Messages: max(cfg.TemplateMessages, 1),
-		Templates: templates(),
+		Templates: own.Templates(layouts),
 	}
 	if cfg.Sampling > 1 {
 		b.Options, b.OptionsData = samplingOptions(cfg.Sampling)
@@ -52,7 +52,7 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 // packet in every so many. The lengths in an options template are bytes of specifiers (RFC 3954 section 6.1).
 func samplingOptions(rate uint32) (message.Template, []byte) {
 	const id = optionsTemplate
-	t := message.Template{ID: id, Size: 9, Record: []byte{id >> 8, id & 0xff, 0, 4, 0, 8, 0, 1, 0, 4, 0, 34, 0, 4, 0, 35, 0, 1}}
+	t := message.Template{ID: id, Size: 9, Record: []byte{byte(id >> 8), byte(id & 0xff), 0, 4, 0, 8, 0, 1, 0, 4, 0, 34, 0, 4, 0, 35, 0, 1}}
 	data := make([]byte, 4, 9) // the scope's value: there is one system
 	data = append(binary.BigEndian.AppendUint32(data, rate), 1)
 	return t, data
@@ -81,7 +81,7 @@ func (e *Encoder) Append(now netflow.Timestamp, r *netflow.Record) bool {
 		return false
 	}
 	first, last := e.clock.Uptimes(span)
-	l.write(p, r, first, last)
+	write(p, l, r, first, last)
 	return true
 }
 
