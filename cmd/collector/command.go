@@ -6,11 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
-	"os"
 	"os/signal"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -48,10 +46,7 @@ type options struct {
 	allow         []string
 	receiveBuffer cli.Size
 	summary       string
-	verbose       bool
-
-	configFile               string
-	checkConfig, printConfig bool
+	settings      cli.Settings
 }
 
 func newCommand() *cobra.Command {
@@ -86,10 +81,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.DurationVar(&c.Sync, "sync", c.Sync, "force the journal to the disk every `DURATION`: what a power cut may cost")
 	f.Var(&o.receiveBuffer, "receive-buffer", "ask for a receive buffer of `SIZE` for each socket; 0: the system's default")
 	f.StringVar(&o.summary, "summary", "none", "at the end print the accounting to standard output, as `FORMAT`: text, json or none")
-	f.StringVar(&o.configFile, "config", "", "read settings from the YAML `FILE`: the flags' names and their values")
-	f.BoolVar(&o.checkConfig, "check-config", false, "check the settings and exit")
-	f.BoolVar(&o.printConfig, "print-config", false, "print the settings as a file for --config and exit")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
+	o.settings.Register(f)
 }
 
 var summaries = []string{"text", "json", "none"}
@@ -136,38 +128,23 @@ func prefix(text string) (netip.Prefix, error) {
 }
 
 func run(cmd *cobra.Command, o *options, args []string) error {
-	if err := cli.LoadConfig(cmd, o.configFile); err != nil {
+	if ready, err := o.settings.Load(cmd, func() error { return o.complete(args) }); !ready {
 		return err
 	}
-	if o.printConfig {
-		return cli.PrintConfig(cmd, cmd.OutOrStdout())
-	}
-	if err := o.complete(args); err != nil {
-		return err
-	}
-	if o.checkConfig {
-		return nil
-	}
-	o.config.Logger = cli.Logger(cmd.ErrOrStderr(), o.verbose)
+	o.config.Logger = cli.Logger(cmd.ErrOrStderr(), o.settings.Verbose)
 	signal.Ignore(syscall.SIGHUP) // the terminal that started it may go
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGUSR1)
+	asked := cli.Catch(syscall.SIGUSR1)
+	defer asked.Stop()
 	c, err := collector.New(cmd.Context(), o.config)
 	if err != nil {
-		signal.Stop(asked)
 		return advise(err)
 	}
-	var printing sync.WaitGroup
-	printing.Go(func() {
-		for range asked {
-			s := c.Stats()
-			_ = s.WriteText(cmd.ErrOrStderr()) // there is no better place to complain
-		}
+	asked.Each(func() {
+		s := c.Stats()
+		_ = s.WriteText(cmd.ErrOrStderr()) // there is no better place to complain
 	})
 	err = c.Run(cmd.Context())
-	signal.Stop(asked)
-	close(asked)
-	printing.Wait()
+	asked.Stop()
 	s := c.Stats()
 	return errors.Join(advise(err), printSummary(cmd.OutOrStdout(), o.summary, &s))
 }

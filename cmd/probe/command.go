@@ -48,10 +48,7 @@ type options struct {
 	noPromisc bool
 	noTCP     bool
 	summary   string
-	verbose   bool
-
-	configFile               string
-	checkConfig, printConfig bool
+	settings  cli.Settings
 }
 
 func newCommand() *cobra.Command {
@@ -104,10 +101,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
-	f.StringVar(&o.configFile, "config", "", "read settings from the YAML `FILE`: the flags' names and their values")
-	f.BoolVar(&o.checkConfig, "check-config", false, "check the settings and exit")
-	f.BoolVar(&o.printConfig, "print-config", false, "print the settings as a file for --config and exit")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
+	o.settings.Register(f)
 }
 
 var summaries = []string{"text", "json", "none"}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -20,54 +18,34 @@ import (
 )
 
 func run(cmd *cobra.Command, o *options, args []string) error {
-	if err := cli.LoadConfig(cmd, o.configFile); err != nil {
+	if ready, err := o.settings.Load(cmd, func() error { return o.complete(args) }); !ready {
 		return err
-	}
-	if o.printConfig {
-		return cli.PrintConfig(cmd, cmd.OutOrStdout())
-	}
-	if err := o.complete(args); err != nil {
-		return err
-	}
-	if o.checkConfig {
-		return nil
 	}
 	stderr := cmd.ErrOrStderr()
-	o.config.Logger = cli.Logger(stderr, o.verbose)
+	o.config.Logger = cli.Logger(stderr, o.settings.Verbose)
+	asked := cli.Catch(syscall.SIGUSR1)
+	defer asked.Stop()
 	p, err := probe.New(o.config)
 	if err != nil {
 		return advise(err)
 	}
-	background, stop := context.WithCancel(context.Background())
-	defer stop()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGUSR1) // now: a signal that nobody waits for ends the program
-	defer signal.Stop(signals)
-	go summarizeOnSignal(background, signals, p, stderr)
+	asked.Each(func() {
+		s := p.Summary()
+		_ = s.WriteText(stderr) // where should that be told?
+	})
 	if len(o.config.Files) > 0 && cli.IsTerminal(stderr) {
+		running, stop := context.WithCancel(context.Background())
 		done := make(chan struct{})
-		go func() { showProgress(background, p, stderr); close(done) }()
+		go func() { showProgress(running, p, stderr); close(done) }()
 		err = p.Run(cmd.Context())
 		stop()
 		<-done // the last line is its own
 	} else {
 		err = p.Run(cmd.Context())
 	}
+	asked.Stop()
 	s := p.Summary()
 	return errors.Join(advise(err), s.Balance(), printSummary(cmd.OutOrStdout(), stderr, o.summary, &s))
-}
-
-// summarizeOnSignal prints a summary at each signal.
-func summarizeOnSignal(ctx context.Context, signals <-chan os.Signal, p *probe.Probe, w io.Writer) {
-	for {
-		select {
-		case <-signals:
-			s := p.Summary()
-			_ = s.WriteText(w) // where should that be told?
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 func printSummary(stdout, stderr io.Writer, format string, s *probe.Summary) error {
