@@ -49,6 +49,7 @@ type aggregation struct {
 	sides  int // 2 if a field is two-sided
 	layout layout
 	parts  []part
+	rankAt int // word of an entry that groups are sorted by, 0 if it is not one word
 	addrs  addrNumbers
 	tables [partitions]table
 	groups atomic.Int64
@@ -66,6 +67,7 @@ func newAggregation(q Query) (*aggregation, error) {
 		return nil, err
 	}
 	a.parts, a.layout = parts, newLayout(words, q.Counters)
+	a.rankAt = a.layout.place(q.Sort)
 	for _, f := range q.By {
 		if f.name == "" {
 			return nil, errors.New("query: a field that does not come from ParseField")
@@ -180,13 +182,13 @@ type worker struct {
 	rows    int64    // rows seen
 	skipped int64    // of these, rows of chunks that were ruled out without reading
 
-	cells   []uint64 // sums by combined code
-	cell    []uint32 // combined code of each row
-	key     []uint64 // of one cell
-	sums    []uint64 // of one chunk
-	block   rowBlock
-	numbers numbering
-	staging staging
+	cells    []uint64 // sums by combined code
+	cell     []uint32 // combined code of each row
+	key      []uint64 // of one cell
+	sums     []uint64 // of one chunk
+	block    rowBlock
+	addrList addrList
+	staging  staging
 }
 
 func newWorker(a *aggregation) *worker {
@@ -227,20 +229,11 @@ func (w *worker) add(c column.Chunk) error {
 	if len(w.By) == 0 {
 		return nil
 	}
-	if err := w.startStaging(w.counts.layout); err != nil {
-		return err
-	}
 	for side := range w.sides {
 		if err := w.loadKeys(side); err != nil {
 			return err
 		}
-		var err error
-		if n := w.cellCount(); n > 0 {
-			err = w.addCells(n)
-		} else {
-			err = w.addRows()
-		}
-		if err != nil {
+		if err := w.addSelected(); err != nil {
 			return err
 		}
 	}

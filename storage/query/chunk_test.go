@@ -64,6 +64,10 @@ func code[T comparable](c *memChunk, coded bool, values []T, codes []uint32, get
 		}
 		codes = append(codes, n)
 	}
+	if coded {
+		var unused T
+		values = append(values, unused)
+	}
 	return values, codes
 }
 

@@ -1,7 +1,20 @@
 package query
 
+import "slices"
+
 // blockRows is how many rows are turned to keys at once.
 const blockRows = 1024
+
+// addSelected adds the selected rows to the groups of their keys.
+func (w *worker) addSelected() error {
+	if w.oneAddr() {
+		return w.addAddrs()
+	}
+	if n := w.cellCount(); n > 0 {
+		return w.addCells(n)
+	}
+	return w.addRows()
+}
 
 // cellCount returns how many combinations of codes there are, or 0 if some part of the key has no codes or if there
 // are more combinations than rows, so that summing by combination does not pay.
@@ -21,6 +34,9 @@ func (w *worker) cellCount() int {
 // addCells sums the selected rows by their combined code, in an array, and sends each combination that occurs to the
 // tables once.
 func (w *worker) addCells(n int) error {
+	if err := w.startStaging(block{layout: w.counts.layout}); err != nil {
+		return err
+	}
 	stride := w.counts.sums + w.counts.times
 	cells := resize(&w.cells, n*stride)
 	clear(cells)
@@ -62,6 +78,47 @@ func (w *worker) addCells(n int) error {
 		copy(entry[len(key):], sums)
 	}
 	return nil
+}
+
+// oneAddr tells that flows are grouped by one address and nothing else. The address's number then says where its group is:
+// tables are those of the addresses' shards.
+func (a *aggregation) oneAddr() bool { return len(a.By) == 1 && a.By[0].kind == KindAddr }
+
+// addAddrs sums the selected rows by address and adds the sums to the groups.
+func (w *worker) addAddrs() error {
+	l, part := w.layout, w.counts.layout
+	stride := part.sums + part.times
+	k := &w.keys[0]
+	codes := k.codes
+	if codes == nil { // each row is a cell
+		codes = resize(&w.cell, w.selection.n)
+		for i := range codes {
+			codes[i] = uint32(i)
+		}
+	}
+	cells := resize(&w.cells, len(k.addrs)*stride)
+	clear(cells)
+	w.sumCells(codes, cells, stride)
+	wanted := w.addrList.begin(k.addrs)
+	for i := range wanted {
+		wanted[i] = uint8(min(cells[i*stride], 1))
+	}
+	w.addrList.sort()
+	positions := l.positions(part)
+	to := positions[:stride]
+	return w.addrList.visit(&w.addrs, func(shard int, list, places []uint32) error {
+		t := &w.tables[shard]
+		before := t.n
+		for last := int(slices.Max(places)); t.n <= last; {
+			entry := t.allocate(l.width())
+			entry[0] = addrNumber(shard, t.n-1) << w.parts[0].shift
+		}
+		for j, i := range list {
+			place := int(places[j])
+			l.merge(t.entry(place, l.width())[l.keys:], cells[int(i)*stride:], to, &t.full)
+		}
+		return w.addGroups(t.n - before)
+	})
 }
 
 // sumCells adds each row to its cell.
@@ -116,9 +173,12 @@ type rowBlock struct {
 
 // addRows sends each selected row to the tables.
 func (w *worker) addRows() error {
+	if err := w.startStaging(block{layout: w.counts.layout, single: true}); err != nil {
+		return err
+	}
 	r := &w.block
 	resize(&r.keys, w.layout.keys*blockRows)
-	width := w.counts.width()
+	width := w.staging.width()
 	for from := 0; from < w.selection.n; from += blockRows {
 		n := min(blockRows, w.selection.n-from)
 		w.makeKeys(from, n)
@@ -187,10 +247,6 @@ func (w *worker) writeRows(from, done, end int) {
 		}
 		offset++
 	}
-	for _, at := range places {
-		staged[at+offset] = 1
-	}
-	offset++
 	for bit, values := range c.columns {
 		if c.counts>>bit&1 == 0 {
 			continue

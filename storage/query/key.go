@@ -121,10 +121,7 @@ func (a *aggregation) keyRank(key []uint64) uint64 {
 		return n
 	}
 	addr, _ := a.keyAddr(f, n)
-	if addr.hi == 0 {
-		return addr.lo >> 1 // tells IPv4 addresses apart
-	}
-	return addr.hi | signBit
+	return addr.rank()
 }
 
 // zone cuts time into bins. Bins of up to an hour begin at multiples of their length since midnight of 2000-01-01 in the

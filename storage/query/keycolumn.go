@@ -138,12 +138,15 @@ func (w *worker) loadAddr(k *keyColumn, f *Field, side int) error {
 			}
 		}
 	}
+	if w.oneAddr() {
+		return nil // looked up when there are sums to add
+	}
 	wanted := k.codes
 	if w.selection.all {
-		wanted = nil // all of the dictionary occur
+		wanted = nil // most probably all of the dictionary occur
 	}
 	k.nums = resize(&k.numBuffer, len(k.addrs))
-	return w.numbers.number(&w.addrs, k.addrs, wanted, k.nums)
+	return w.addrList.numbers(&w.addrs, k.addrs, wanted, k.nums)
 }
 
 // loadAddrs fills addrs, and codes if the column has them, with absent for addresses that the flow lacks.
@@ -270,7 +273,7 @@ func (w *worker) loadNet(k *keyColumn, f *Field, side int) error {
 		codes[i] = code - 1
 	}
 	k.codes, k.nums = codes, resize(&k.numBuffer, len(k.nets))
-	if err := w.numbers.number(&w.addrs, k.nets, nil, k.nums); err != nil {
+	if err := w.addrList.numbers(&w.addrs, k.nets, nil, k.nums); err != nil {
 		return err
 	}
 	for i, length := range k.lengths {

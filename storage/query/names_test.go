@@ -94,12 +94,16 @@ func TestTable(t *testing.T) {
 	want := make(map[[2]uint64]sums)
 	var table table
 	for i := range 300 {
-		b := block{layout: newLayout(2, []CounterSet{CountAll, CountBytes | CountLast, CountFirst, 0}[i%4]&l.counts)}
+		b := block{layout: newLayout(2, []CounterSet{CountAll, CountBytes | CountLast, CountFirst, 0}[i%4]&l.counts), single: i%3 == 0}
 		for range 1000 {
 			key := [2]uint64{uint64(rnd.IntN(200000)), uint64(rnd.IntN(2))}
-			b.words = append(b.words, key[0], key[1], 1)
-			s := want[key]
-			s.flows++
+			b.words = append(b.words, key[0], key[1])
+			s, flows := want[key], uint64(1)
+			if !b.single {
+				flows = rnd.Uint64N(5)
+				b.words = append(b.words, flows)
+			}
+			s.flows += flows
 			for _, c := range []struct {
 				bit  CounterSet
 				sum  *uint64

@@ -74,8 +74,13 @@ func (a *aggregation) rank(words []uint64) uint64 {
 		}
 		return ^a.keyRank(words)
 	}
-	c := a.layout.counters(words[a.layout.keys:])
-	rank := a.Sort.rank(&c)
+	var rank uint64
+	if a.rankAt > 0 {
+		rank = words[a.rankAt]
+	} else {
+		c := a.layout.counters(words[a.layout.keys:])
+		rank = a.Sort.rank(&c)
+	}
 	if a.Reverse {
 		return ^rank
 	}

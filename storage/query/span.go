@@ -105,6 +105,14 @@ func (w wide) less(o wide) bool { return w.hi < o.hi || w.hi == o.hi && w.lo < o
 
 func (w wide) compare(o wide) int { return cmp.Or(cmp.Compare(w.hi, o.hi), cmp.Compare(w.lo, o.lo)) }
 
+// rank returns a number that does not fall as addresses grow, and tells IPv4 addresses apart.
+func (w wide) rank() uint64 {
+	if w.hi == 0 {
+		return min(w.lo, signBit-1)
+	}
+	return signBit | w.hi>>1
+}
+
 func (w wide) next() wide {
 	if w.lo++; w.lo == 0 {
 		w.hi++

@@ -46,3 +46,20 @@ func TestSpanSets(t *testing.T) {
 		t.Errorf("%v is %v", p, got)
 	}
 }
+
+// TestWideRank wants the rank to have the order of the addresses, and to tell IPv4 addresses apart.
+func TestWideRank(t *testing.T) {
+	edges := []uint64{0, 1, 2, 0xffff_0a00_0001, 0xffff_0a00_0002, 0x2001_0db8_0000_0000, 1<<63 - 1, 1 << 63, 0xa001 << 48, 1<<64 - 1}
+	for _, hi := range edges {
+		for _, lo := range edges {
+			for _, hi2 := range edges {
+				for _, lo2 := range edges {
+					a, b := wide{hi, lo}, wide{hi2, lo2}
+					if a.less(b) && (a.rank() > b.rank() || a.rank() == b.rank() && b.is4()) {
+						t.Fatalf("%x has rank %x, %x %x", a, a.rank(), b, b.rank())
+					}
+				}
+			}
+		}
+	}
+}

@@ -13,27 +13,33 @@ const blockWords = 512
 // block is entries on their way to a table.
 type block struct {
 	layout
-	words []uint64
+	single bool // each is of one flow, and leaves the number of flows out
+	words  []uint64
+}
+
+// width returns the words of an entry.
+func (b block) width() int {
+	if b.single {
+		return b.layout.width() - 1
+	}
+	return b.layout.width()
 }
 
 // staging is the blocks that a worker fills, side by side.
 type staging struct {
-	layout
-	words []uint64          // blockWords for each partition
+	block                   // with blockWords for each partition
 	fill  [partitions]int32 // words in each
 }
 
-// startStaging makes the entries to come those of a layout.
-func (w *worker) startStaging(l layout) error {
+// startStaging makes the entries to come like those of b.
+func (w *worker) startStaging(b block) error {
 	s := &w.staging
-	if s.layout == l {
+	if s.layout == b.layout && s.single == b.single {
 		return nil
 	}
 	err := w.flush()
-	s.layout = l
-	if s.words == nil {
-		s.words = make([]uint64, partitions*blockWords)
-	}
+	s.layout, s.single = b.layout, b.single
+	resize(&s.words, partitions*blockWords)
 	return err
 }
 
@@ -68,7 +74,8 @@ func (w *worker) send(p int) error {
 		return nil
 	}
 	s.fill[p] = 0
-	b := block{s.layout, append(w.blocks.take(), s.words[p*blockWords:][:n]...)}
+	b := s.block
+	b.words = append(w.blocks.take(), s.words[p*blockWords:][:n]...)
 	t := &w.tables[p]
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,7 +95,12 @@ func (a *aggregation) drain(t *table) error {
 		t.waiting[i] = block{}
 	}
 	t.waiting = t.waiting[:0]
-	if n := a.groups.Add(int64(added)); a.MaxGroups > 0 && n > int64(a.MaxGroups) {
+	return a.addGroups(added)
+}
+
+// addGroups counts new groups.
+func (a *aggregation) addGroups(n int) error {
+	if n := a.groups.Add(int64(n)); a.MaxGroups > 0 && n > int64(a.MaxGroups) {
 		return ErrTooManyGroups
 	}
 	return nil

@@ -44,6 +44,18 @@ func (l layout) positions(part layout) (to [1 + len(counterColumns)]uint8) {
 	return to
 }
 
+// place returns the word of an entry that an order compares, or 0 if it compares something else.
+func (l layout) place(o Order) int {
+	switch o {
+	case ByFlows:
+		return l.keys
+	case ByPackets, ByBytes, ByReversePackets, ByReverseBytes:
+		below := o.needs() - 1
+		return l.keys + 1 + bits.OnesCount8(uint8(l.counts&below))
+	}
+	return 0
+}
+
 // merge adds counters of a part of l to those of a, to the places to, and ors 1 to full if a sum overflows.
 func (l layout) merge(a, part []uint64, to []uint8, full *uint64) {
 	part = part[:len(to)]
@@ -114,45 +126,75 @@ type table struct {
 	full   uint64 // 1 after a sum overflowed
 
 	waiting []block // entries to be merged
+	hashes  []uint64
+	first   []uint32
+	touched uint64 // keeps the compiler from leaving a first look out
 }
 
 // add merges the entries of a block into those of layout l and returns how many groups are new.
 func (t *table) add(l layout, b block) int {
-	before := t.n
-	width := l.width()
+	before, width := t.n, b.width()
+	n := len(b.words) / width
+	for 4*(t.n+n) > 3*len(t.slots) {
+		t.slots = growSlots(t.slots)
+	}
+	mask := uint64(len(t.slots) - 1)
+	// A first look at all of them lets the processor wait for many cache lines at a time.
+	hashes := resize(&t.hashes, n)
+	first := resize(&t.first, n)
+	for i := range hashes {
+		hashes[i] = hashKey(b.words[i*width:][:l.keys])
+		first[i] = uint32(t.slots[hashes[i]&mask])
+	}
+	touched := uint64(0)
+	for _, number := range first {
+		if number != 0 {
+			touched |= t.entry(int(number)-1, l.width())[0]
+		}
+	}
+	t.touched = touched
+
 	positions := l.positions(b.layout)
 	to := positions[:b.sums+b.times]
-	for words := b.words; len(words) > 0; words = words[b.width():] {
-		key, counters := words[:l.keys], words[l.keys:b.width()]
-		if 4*t.n >= 3*len(t.slots) {
-			t.grow()
+	if b.single {
+		to = to[1:]
+	}
+	for i, hash := range hashes {
+		words := b.words[i*width:][:width]
+		entry, isNew := t.find(l, hash, words[:l.keys])
+		if b.single {
+			entry[0]++
 		}
-		hash := hashKey(key)
-		mask := uint64(len(t.slots) - 1)
-		tag := hash << 32
-		for i := hash & mask; ; i = (i + 1) & mask {
-			s := t.slots[i]
-			if s == 0 {
-				t.n++
-				t.slots[i] = tag | uint64(t.n)
-				entry := t.allocate(width)
-				copy(entry, key)
-				entry = entry[l.keys:]
-				for i, at := range to {
-					entry[at] = counters[i]
-				}
-				break
+		if counters := words[l.keys:]; isNew {
+			for i, at := range to {
+				entry[at] = counters[i]
 			}
-			if s>>32 != tag>>32 {
-				continue
-			}
-			if have := t.entry(int(uint32(s))-1, width); sameKey(have[:l.keys], key) {
-				l.merge(have[l.keys:], counters, to, &t.full)
-				break
-			}
+		} else {
+			l.merge(entry, counters, to, &t.full)
 		}
 	}
 	return t.n - before
+}
+
+// find returns the counters of a key's group, which is made if there is none. There is room for it.
+func (t *table) find(l layout, hash uint64, key []uint64) (counters []uint64, isNew bool) {
+	mask := uint64(len(t.slots) - 1)
+	tag := hash << 32
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := t.slots[i]
+		if s == 0 {
+			entry := t.allocate(l.width())
+			t.slots[i] = tag | uint64(t.n)
+			copy(entry, key)
+			return entry[l.keys:], true
+		}
+		if s>>32 != tag>>32 {
+			continue
+		}
+		if entry := t.entry(int(uint32(s))-1, l.width()); sameKey(entry[:l.keys], key) {
+			return entry[l.keys:], false
+		}
+	}
 }
 
 func sameKey(a, b []uint64) bool {
@@ -171,15 +213,13 @@ func (t *table) entry(i, width int) []uint64 {
 	return t.blocks[i/blockEntries][at : at+width]
 }
 
-// allocate returns room for entry number t.n - 1.
+// allocate returns one more entry, all zeros.
 func (t *table) allocate(width int) []uint64 {
-	if t.n > len(t.blocks)*blockEntries {
+	if t.n++; t.n > len(t.blocks)*blockEntries {
 		t.blocks = append(t.blocks, make([]uint64, blockEntries*width))
 	}
 	return t.entry(t.n-1, width)
 }
-
-func (t *table) grow() { t.slots = growSlots(t.slots) }
 
 // growSlots returns twice as many slots with the same contents.
 func growSlots(old []uint64) []uint64 {
