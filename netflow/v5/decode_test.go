@@ -49,7 +49,7 @@ func naive(msg []byte, i int) netflow.Record {
 	}
 	p := msg[header+i*size:]
 	at := func(switched uint32) netflow.Timestamp {
-		ms := int64(int32(switched - uptime))
+		ms := -int64(int32(uptime - switched)) // exactly 2^31 apart is in the future
 		return netflow.Timestamp(int64(seconds)*1_000_000 + int64(min(nano, 999_999_999)/1000) + ms*1000)
 	}
 	r := netflow.Record{
