@@ -22,7 +22,7 @@ type EncoderConfig struct {
 // length that RFC 7011 section 10.3.3 allows when the path's is not known.
 const MinBytes = 512
 
-// Encoder makes messages for one UDP session and observation domain, one after the other. It keeps the sequence number
+// Encoder makes messages for one transport session and observation domain, one after the other. It keeps the sequence number
 // and which templates the collector has lately been told.
 //
 // Flows of one message are grouped by template: absolute times in milliseconds, 8-byte counters, the elements that every
@@ -85,11 +85,30 @@ func (e *Encoder) AppendMessage(dst []byte, now netflow.Timestamp) []byte {
 		return dst
 	}
 	at := len(dst)
+	dst = e.appendHeader(dst, now)
+	dst, counts := e.builder.AppendSets(dst, now)
+	return e.complete(dst, at, counts)
+}
+
+// AppendTemplates appends a message with all templates, and the options, to dst. It is for the beginning of a session over
+// TCP, where templates are told once (RFC 7011 section 8.1); the message at hand must have no flows. MaxBytes does not
+// bound it: it has some 5 KiB.
+func (e *Encoder) AppendTemplates(dst []byte, now netflow.Timestamp) []byte {
+	at := len(dst)
+	dst = e.appendHeader(dst, now)
+	dst, counts := e.builder.AppendTemplates(dst, now)
+	return e.complete(dst, at, counts)
+}
+
+func (e *Encoder) appendHeader(dst []byte, now netflow.Timestamp) []byte {
 	dst = append(dst, 0, netflow.VersionIPFIX, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(max(now, 0)/1e6))
 	dst = binary.BigEndian.AppendUint32(dst, e.sequence)
-	dst = binary.BigEndian.AppendUint32(dst, e.domain)
-	dst, counts := e.builder.AppendSets(dst, now)
+	return binary.BigEndian.AppendUint32(dst, e.domain)
+}
+
+// complete fills in the length of the message that begins at dst[at].
+func (e *Encoder) complete(dst []byte, at int, counts message.Counts) []byte {
 	binary.BigEndian.PutUint16(dst[at+2:], uint16(len(dst)-at))
 	e.sequence += uint32(counts.Options + counts.Flows)
 	return dst

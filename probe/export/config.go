@@ -1,11 +1,14 @@
 package export
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caprock-net/caprock/netflow/v5"
@@ -28,7 +31,11 @@ const (
 
 // Config says what is sent where. The zero value of each field but Destinations is a usable default.
 type Config struct {
-	Destinations    []string      // host:port; every one gets every flow
+	Destinations    []string      // host:port or udp://host:port; for ipfix also tcp://host:port and tls://host:port
+	Balance         string        // none: every destination gets every flow; round-robin, or hash of the conversation: one
+	TLS             TLS           // for tls://
+	QueueFlows      int           // flows that may wait for a connection, for each destination of tcp:// and tls://
+	Wait            time.Duration // when that queue is full, wait for so long without progress before flows are lost
 	Protocol        string        // ipfix, v9, v5 or v1
 	MTU             int           // greatest UDP payload, bytes
 	TemplateEvery   time.Duration // templates are resent so often, in the time of the packets; v9 and ipfix
@@ -37,6 +44,14 @@ type Config struct {
 	Domain          uint32        // observation domain, v9 source id, or v5 engine type << 8 | engine id
 	Sampling        uint32        // one packet in Sampling is metered, and collectors are told; 0 and 1: all
 	Logger          *slog.Logger  // nil: silent
+
+	// Resolve finds the addresses of a name, at least one; nil: as the system does.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// usesTLS reports whether a destination is of tls://.
+func (c *Config) usesTLS() bool {
+	return slices.ContainsFunc(c.Destinations, func(d string) bool { return strings.HasPrefix(d, "tls://") })
 }
 
 // withDefaults fills the fields that are zero.
@@ -53,6 +68,12 @@ func (c Config) withDefaults() Config {
 	if c.TemplatePackets == 0 {
 		c.TemplatePackets = DefaultTemplatePackets
 	}
+	if c.Balance == "" {
+		c.Balance = Balances[0]
+	}
+	if c.QueueFlows == 0 {
+		c.QueueFlows = DefaultQueueFlows
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -68,15 +89,32 @@ func (c Config) Validate() error {
 	if len(c.Destinations) == 0 {
 		complain("no destination")
 	}
-	seen := map[string]bool{}
+	seen := map[endpoint]bool{}
 	for _, d := range c.Destinations {
-		if _, port, err := net.SplitHostPort(d); err != nil || port == "" {
-			complain("destination %q: want host:port", d)
+		at, err := parseEndpoint(d)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		if seen[d] {
+		if seen[at] {
 			complain("destination %q: given twice", d)
 		}
-		seen[d] = true
+		if at.stream() && c.Protocol != "ipfix" {
+			complain("destination %q: only ipfix goes over %s; %s needs UDP", d, at.transport, c.Protocol)
+		}
+		seen[at] = true
+	}
+	if !slices.Contains(Balances, c.Balance) {
+		complain("balance %q: want %s", c.Balance, strings.Join(Balances, ", "))
+	}
+	switch {
+	case c.usesTLS() && (c.TLS.Cert == "" || c.TLS.Key == ""):
+		complain("tls: a certificate of ours and its key are needed, for the collector to know us by")
+	case !c.usesTLS() && c.TLS != (TLS{}):
+		complain("tls: certificates without a destination tls://host:port")
+	}
+	if c.QueueFlows < 0 || c.Wait < 0 {
+		complain("queue of %d flows, wait of %v: want more than 0", c.QueueFlows, c.Wait)
 	}
 	switch c.Protocol {
 	case "ipfix", "v9":

@@ -1,19 +1,21 @@
 package export
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
 )
 
 const (
-	blockedFor    = 2 * time.Second  // at most, and half of it at least, that a datagram waits for room in the socket's buffer
-	bufferTries   = 5                // more, 1, 2, 4... ms apart, when the kernel has no buffers
-	complainEvery = time.Minute      // errors of one destination are logged at most so often
-	resolveFor    = 10 * time.Second // at most, that finding an address may take
+	blockedFor    = 2 * time.Second // at most, and half of it at least, that a datagram waits for room in the socket's buffer
+	bufferTries   = 5               // more, 1, 2, 4... ms apart, when the kernel has no buffers
+	complainEvery = time.Minute     // errors of one destination are logged at most so often
+	failuresRow   = 8               // after so many errors, no further apart than failuresGap, another address is tried
+	failuresGap   = 30 * time.Second
 )
 
 // encoder is one of the encoders of packages v5, v9 and ipfix.
@@ -33,6 +35,16 @@ type socket interface {
 	Close() error
 }
 
+// sender is a destination: a *destination for UDP, a *stream for TCP and TLS.
+type sender interface {
+	add(now netflow.Timestamp, r *netflow.Record, t Tally) (sent bool)
+	flush(now netflow.Timestamp)
+	snapshot() DestinationStats
+	start()       // goroutines, if it has any
+	end()         // begins to close
+	close() error // completes it
+}
+
 // destination sends one collector its datagrams, with sequence numbers and templates of its own.
 type destination struct {
 	encoder  encoder
@@ -43,18 +55,100 @@ type destination struct {
 	deadline time.Time // of the socket's writes
 	silent   time.Time // errors are not logged before
 	stats    DestinationStats
+
+	resolver *resolver // nil in tests
+	dial     func(netip.AddrPort) (*net.UDPConn, error)
+	remote   netip.AddrPort
+	seen     *[]netip.AddrPort // the addresses that remote was chosen from
+	failures int               // in a row
+	failed   time.Time         // last of them
+	moved    time.Time         // when another address was last tried
 }
 
-// dial resolves the name and opens a socket of its own, so that the source port stays the same and ICMP errors come back.
-func dial(name string, enc encoder, cfg *Config) (*destination, error) {
-	d := net.Dialer{Timeout: resolveFor}
-	conn, err := d.Dial("udp", name)
+// openDestination resolves the name and opens a socket of its own, so that the source port stays the same and ICMP errors
+// come back.
+func openDestination(name string, e endpoint, cfg *Config) (*destination, error) {
+	r, err := newResolver(e, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("destination %s: %w", name, err)
+		return nil, err
 	}
-	dest := newDestination(name, enc, conn, cfg)
-	dest.stats.Remote, dest.stats.Local = conn.RemoteAddr().String(), conn.LocalAddr().String()
-	return dest, nil
+	d := newDestination(name, newEncoder(cfg), nil, cfg)
+	d.resolver, d.dial = r, dialUDP
+	d.seen = r.found.Load()
+	for _, a := range *d.seen {
+		if err = d.connect(a); err == nil {
+			return d, nil
+		}
+	}
+	return nil, err
+}
+
+func dialUDP(a netip.AddrPort) (*net.UDPConn, error) {
+	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(a))
+}
+
+// connect replaces the socket. On failure the old one stays.
+func (d *destination) connect(a netip.AddrPort) error {
+	conn, err := d.dial(a)
+	if err != nil {
+		return err
+	}
+	if d.socket != nil {
+		_ = d.socket.Close()
+	}
+	d.socket, d.remote, d.deadline = conn, a, time.Time{}
+	d.stats.Remote, d.stats.Local = conn.RemoteAddr().String(), conn.LocalAddr().String()
+	if t, ok := d.encoder.(teller); ok {
+		t.ResendTemplates() // that is another collector, or to it we are
+	}
+	return nil
+}
+
+// follow goes where the name points now, if the present address is no longer one of its.
+func (d *destination) follow() {
+	if d.resolver == nil {
+		return
+	}
+	found := d.resolver.found.Load()
+	if found == d.seen {
+		return
+	}
+	d.seen = found
+	if !slices.Contains(*found, d.remote) {
+		d.move((*found)[0])
+	}
+}
+
+func (d *destination) move(a netip.AddrPort) {
+	from := d.remote
+	if err := d.connect(a); err != nil {
+		d.stats.Errors[faultOf(err)]++
+		d.complain(faultOf(err), err)
+		return
+	}
+	d.log.Info("sending to another address", "from", from.String(), "to", a.String())
+}
+
+// fail notes an error. When they do not cease, the name is looked up again and its next address tried; or the same one
+// with a new socket, if it is not that nobody listens: our own address may have changed.
+func (d *destination) fail(f Fault) {
+	if d.resolver == nil {
+		return
+	}
+	now := time.Now()
+	if now.Sub(d.failed) > failuresGap {
+		d.failures = 0
+	}
+	d.failures++
+	d.failed = now
+	if d.failures < failuresRow || now.Sub(d.moved) < resolveAgain {
+		return
+	}
+	d.failures, d.moved = 0, now
+	d.resolver.ask()
+	if next := d.resolver.after(d.remote); next != d.remote || f == FaultUnreachable || f == FaultOther {
+		d.move(next)
+	}
 }
 
 func newDestination(name string, enc encoder, s socket, cfg *Config) *destination {
@@ -86,6 +180,7 @@ func (d *destination) send(now netflow.Timestamp) {
 	if records == 0 {
 		return
 	}
+	d.follow()
 	d.buf = d.encoder.AppendMessage(d.buf[:0], now)
 	flows := d.stats.Buffered
 	d.stats.Buffered = Tally{}
@@ -115,6 +210,7 @@ func (d *destination) write(p []byte) error {
 		fault := faultOf(err)
 		d.stats.Errors[fault]++
 		d.complain(fault, err)
+		d.fail(fault)
 		switch {
 		case fault == FaultRefused && !refused:
 			refused = true
@@ -140,6 +236,19 @@ func (d *destination) extendDeadline() {
 	if err := d.socket.SetWriteDeadline(d.deadline); err != nil {
 		d.complain(FaultOther, err) // of a closed socket, which the write will report too
 	}
+}
+
+func (d *destination) flush(now netflow.Timestamp) { d.send(now) }
+
+func (d *destination) snapshot() DestinationStats { return d.stats }
+
+func (d *destination) start() { d.resolver.start() }
+
+func (d *destination) end() {}
+
+func (d *destination) close() error {
+	d.resolver.stop()
+	return d.socket.Close()
 }
 
 func (d *destination) complain(fault Fault, err error) {

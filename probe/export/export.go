@@ -1,8 +1,14 @@
-// Package export sends flows to collectors: flows → messages → UDP.
+// Package export sends flows to collectors: flows → messages → UDP, TCP or TLS.
 //
 // An Exporter takes one flow after the other and puts it into a datagram for each destination, in NetFlow v1, v5, v9 or
 // IPFIX. A datagram leaves when the next flow does not fit or on Flush; it is never longer than the configured MTU. Every
-// destination has a socket, sequence numbers, templates and statistics of its own, and gets every flow.
+// destination has a socket, sequence numbers, templates and statistics of its own, and gets every flow, or its share of
+// them (Config.Balance).
+//
+// Over UDP that is done in the call. Over TCP and TLS, which IPFIX may go by, it is left to a goroutine for each
+// destination, behind a bounded queue: a collector that is slow or away makes nobody wait, but those who read files and
+// ask for it (Config.Wait). It keeps connecting, and each connection begins with all templates. Names are looked up again
+// every five minutes and after failures, in goroutines too.
 //
 // Time is an argument: the time of the packets stands in the headers and says when templates are due, so that replaying a
 // capture of 2014 sends what was sent in 2014. Only pacing and the patience with a socket go by the wall clock.
@@ -13,7 +19,9 @@
 package export
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 
@@ -26,9 +34,12 @@ import (
 // Exporter sends flows. Export, Flush and Close are for one goroutine; Stats for any.
 type Exporter struct {
 	version      uint8 // netflow.VersionIPFIX and so on
-	destinations []*destination
-	stats        Stats // but its Destinations
-	sent         bool  // since the last publish
+	destinations []sender
+	balance      string
+	turn         int      // whose is next, round robin
+	chosen       []sender // the destinations of the flow at hand
+	stats        Stats    // but its Destinations
+	sent         bool     // since the last publish
 	closed       bool
 
 	forth, back, part netflow.Record // what a flow is split into; here, so that none is allocated
@@ -37,26 +48,52 @@ type Exporter struct {
 	public Stats // what Stats returns
 }
 
-// New opens a socket for each destination. Names are resolved now.
+// New opens a socket for each destination, or begins to connect to it. Names are resolved now.
 func New(cfg Config) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	e := &Exporter{version: versions[cfg.Protocol]}
+	e := &Exporter{version: versions[cfg.Protocol], balance: cfg.Balance}
 	if e.version == netflow.VersionV1 && cfg.Sampling > 1 {
 		cfg.Logger.Warn("collectors are not told the sampling rate: NetFlow v1 has no place for it", "sampling", cfg.Sampling)
 	}
-	for _, name := range cfg.Destinations {
-		d, err := dial(name, newEncoder(&cfg), &cfg)
-		if err != nil {
-			return nil, errors.Join(err, e.Close())
-		}
-		e.destinations = append(e.destinations, d)
+	if err := e.open(&cfg); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	for _, d := range e.destinations {
+		d.start()
 	}
 	e.public.Destinations = make([]DestinationStats, len(e.destinations))
 	e.publish()
 	return e, nil
+}
+
+func (e *Exporter) open(cfg *Config) error {
+	var tlsConfig *tls.Config
+	if cfg.usesTLS() {
+		var err error
+		if tlsConfig, err = cfg.TLS.config(); err != nil {
+			return err
+		}
+	}
+	for _, name := range cfg.Destinations {
+		at, err := parseEndpoint(name)
+		if err != nil {
+			return err
+		}
+		var d sender
+		if at.stream() {
+			d, err = newStream(name, at, cfg, tlsConfig)
+		} else {
+			d, err = openDestination(name, at, cfg)
+		}
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", name, err)
+		}
+		e.destinations = append(e.destinations, d)
+	}
+	return nil
 }
 
 var versions = map[string]uint8{
@@ -91,6 +128,7 @@ func (e *Exporter) Export(now netflow.Timestamp, r *netflow.Record) error {
 	if !r.NextHop.IsZero() && r.NextHop.Is4() != (r.IPVersion == 4) {
 		e.stats.NextHops++
 	}
+	e.chosen = e.choose(r)
 	switch e.version {
 	case netflow.VersionIPFIX:
 		e.send(now, r, tallyOf(r))
@@ -106,9 +144,9 @@ func (e *Exporter) Export(now netflow.Timestamp, r *netflow.Record) error {
 	return nil
 }
 
-// send gives each destination a record.
+// send gives each of the flow's destinations a record.
 func (e *Exporter) send(now netflow.Timestamp, r *netflow.Record, t Tally) {
-	for _, d := range e.destinations {
+	for _, d := range e.chosen {
 		if d.add(now, r, t) {
 			e.sent = true
 		}
@@ -122,7 +160,7 @@ func (e *Exporter) Flush(now netflow.Timestamp) error {
 		return net.ErrClosed
 	}
 	for _, d := range e.destinations {
-		d.send(now)
+		d.flush(now)
 	}
 	e.publish()
 	return nil
@@ -134,14 +172,14 @@ func (e *Exporter) publish() {
 	defer e.mu.Unlock()
 	destinations := e.public.Destinations
 	for i, d := range e.destinations {
-		destinations[i] = d.stats
+		destinations[i] = d.snapshot()
 	}
 	e.public = e.stats
 	e.public.Destinations = destinations
 	e.sent = false
 }
 
-// Stats returns the statistics as of the last datagram sent.
+// Stats returns the statistics as of the last datagram sent over UDP, Flush or Close.
 func (e *Exporter) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -150,7 +188,8 @@ func (e *Exporter) Stats() Stats {
 	return s
 }
 
-// Close closes the sockets. Flows that are still buffered are not sent: Flush first.
+// Close closes the sockets. Flows that are still in a datagram for UDP are not sent: Flush first. What is queued for
+// connections is sent, within seconds, or as long as Config.Wait allows; then it counts as lost.
 func (e *Exporter) Close() error {
 	if e.closed {
 		return nil
@@ -158,7 +197,13 @@ func (e *Exporter) Close() error {
 	e.closed = true
 	var errs []error
 	for _, d := range e.destinations {
-		errs = append(errs, d.socket.Close())
+		d.end()
+	}
+	for _, d := range e.destinations {
+		errs = append(errs, d.close())
+	}
+	if len(e.public.Destinations) == len(e.destinations) {
+		e.publish()
 	}
 	return errors.Join(errs...)
 }

@@ -17,13 +17,17 @@ const (
 	FaultBlocked                  // the socket took nothing for seconds
 	FaultTooLong                  // the datagram is longer than the path or the socket allows
 	FaultOther                    // anything else, such as a firewall's rule
+	FaultClosed                   // the collector ended the connection
+	FaultTLS                      // a certificate, ours or the collector's, or its version of TLS was refused
+	FaultQueueFull                // flows found the queue of the destination full
+	FaultUnsent                   // flows that were still queued at the end
 
-	NumFaults = int(FaultOther) + 1
+	NumFaults = int(FaultUnsent) + 1
 )
 
 // String says the fault in words.
 func (f Fault) String() string {
-	return [NumFaults]string{"refused", "unreachable", "no buffers", "blocked", "too long", "other"}[f]
+	return [NumFaults]string{"refused", "unreachable", "no buffers", "blocked", "too long", "other", "closed", "TLS", "queue full", "unsent at the end"}[f]
 }
 
 func faultOf(err error) Fault {
@@ -37,10 +41,12 @@ func faultOf(err error) Fault {
 	switch errno {
 	case syscall.ECONNREFUSED:
 		return FaultRefused
-	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN:
+	case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN, syscall.ETIMEDOUT:
 		return FaultUnreachable
 	case syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN:
 		return FaultNoBuffers
+	case syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE:
+		return FaultClosed
 	case syscall.EMSGSIZE:
 		return FaultTooLong
 	}

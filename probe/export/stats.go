@@ -25,7 +25,8 @@ func (t *Tally) sub(u Tally) {
 //
 //	Given = NotCarried + Exported + Lost + Buffered
 //
-// holds for flows, and for packets and bytes too when Cut is added on the right.
+// holds for flows, and for packets and bytes too when Cut is added on the right. Where the flows are balanced among the
+// destinations, it holds for the sum of all.
 type Stats struct {
 	Given Tally // what Export was called with
 
@@ -58,13 +59,16 @@ type DestinationStats struct {
 	Remote      string // address and port that it has been resolved to
 	Local       string // our address and port
 
-	Datagrams     uint64 // sent
-	DatagramBytes uint64 // of UDP payload
+	Stream      bool   // it is a connection, of TCP or TLS, and not UDP
+	Connections uint64 // made so far
+
+	Datagrams     uint64 // sent: messages, over a connection too
+	DatagramBytes uint64 // of payload
 	Records       uint64 // flow records in them; more than flows when flows were split
 
 	Exported Tally            // flows in datagrams sent
-	Buffered Tally            // flows waiting for their datagram to fill
-	Lost     [NumFaults]Loss  // datagrams that could not be sent, by fault
+	Buffered Tally            // flows waiting for their datagram to fill, or in the queue for a connection
+	Lost     [NumFaults]Loss  // datagrams that could not be sent, and flows that did not get into one, by fault
 	Errors   [NumFaults]int64 // errors of the socket, those included after which a second try succeeded
 }
 

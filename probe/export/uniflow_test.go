@@ -37,7 +37,7 @@ func TestOneDirectionIsOneRecord(t *testing.T) {
 	for _, protocol := range []string{"v9", "v5"} {
 		cfg := Config{Protocol: protocol}.withDefaults()
 		d := newDestination("test", newEncoder(&cfg), &script{}, &cfg)
-		e := Exporter{version: versions[protocol], destinations: []*destination{d}}
+		e := Exporter{version: versions[protocol], destinations: []sender{d}}
 		e.public.Destinations = make([]DestinationStats, 1)
 		for _, r := range []netflow.Record{
 			{IPVersion: 4, ReversePackets: 1, ReverseBytes: 40},

@@ -200,6 +200,33 @@ func (b *Builder) AppendSets(dst []byte, now netflow.Timestamp) ([]byte, Counts)
 	return dst, counts
 }
 
+// AppendTemplates appends the sets of all templates and of the options, and notes that they are sent now. It is for the
+// beginning of a session whose transport loses nothing, and to be called between messages only: Len must be 0.
+func (b *Builder) AppendTemplates(dst []byte, now netflow.Timestamp) ([]byte, Counts) {
+	var counts Counts
+	f := &b.cfg.Format
+	sent := schedule{sent: true, at: now, message: b.messages}
+	at := len(dst)
+	dst = f.begin(dst, f.TemplateSet)
+	for i := range b.sets {
+		if s := &b.sets[i]; s.template.Record != nil { // others no flow can have
+			dst = append(dst, s.template.Record...)
+			s.schedule = sent
+			counts.Templates++
+		}
+	}
+	dst = f.end(dst, at)
+	if b.cfg.Options.Record != nil {
+		dst = f.appendSet(dst, f.OptionsSet, b.cfg.Options.Record)
+		dst = f.appendSet(dst, b.cfg.Options.ID, b.cfg.OptionsData)
+		counts.Templates++
+		counts.Options++
+		b.options = sent
+	}
+	b.messages++
+	return dst, counts
+}
+
 func (f *Format) appendSet(dst []byte, id uint16, body []byte) []byte {
 	at := len(dst)
 	return f.end(append(f.begin(dst, id), body...), at)
