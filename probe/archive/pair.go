@@ -1,0 +1,114 @@
+package archive
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/dissect"
+)
+
+// file is what an Archive needs of an open file.
+type file interface {
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+}
+
+func createFile(path string) (file, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+}
+
+// sized is a file and how much of it is good.
+type sized struct {
+	file
+	size int64
+}
+
+// append writes b behind what is good. After an error nothing of it counts.
+func (s *sized) append(b []byte) error {
+	_, err := s.WriteAt(b, s.size)
+	if err == nil {
+		s.size += int64(len(b))
+	}
+	return err
+}
+
+// pair is an open capture and its index.
+type pair struct {
+	name        name
+	link        dissect.LinkType
+	end         netflow.Timestamp // of its interval
+	data, index sized
+	broken      bool // it cannot be appended to any more
+}
+
+// newPair makes the files. Its error is os.ErrExist when the name is taken.
+func (a *Archive) newPair(n name, link dissect.LinkType) (*pair, error) {
+	base := filepath.Join(a.cfg.Dir, n.base())
+	for _, path := range []string{base + captureTail, base + indexTail} {
+		if _, err := os.Lstat(path); err == nil {
+			return nil, os.ErrExist
+		}
+	}
+	p := &pair{name: n, link: link}
+	var err error
+	if p.data.file, err = a.create(filepath.Join(a.cfg.Dir, tmpPrefix+n.base()+captureTail)); err != nil {
+		return nil, err
+	}
+	if p.index.file, err = a.create(filepath.Join(a.cfg.Dir, tmpPrefix+n.base()+indexTail)); err != nil {
+		err = errors.Join(err, p.data.Close())
+		if !errors.Is(err, os.ErrExist) {
+			err = errors.Join(err, os.Remove(filepath.Join(a.cfg.Dir, tmpPrefix+n.base()+captureTail)))
+		}
+		return nil, err
+	}
+	err = p.data.append(appendPcapHeader(nil, a.cfg.SnapLen, link))
+	if err == nil {
+		err = p.index.append(appendIndexHeader(nil, link))
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.close(), p.remove(a.cfg.Dir))
+	}
+	return p, nil
+}
+
+func (p *pair) size() int64 { return p.data.size + p.index.size }
+
+// append writes a block and its index entry, in this order: a reader of the index finds the packets. If one fails, both
+// are as before.
+func (p *pair) append(records, entry []byte) error {
+	before := p.data.size
+	err := p.data.append(records)
+	if err == nil {
+		if err = p.index.append(entry); err == nil {
+			return nil
+		}
+	}
+	p.data.size = before
+	if cut := errors.Join(p.index.Truncate(p.index.size), p.data.Truncate(before)); cut != nil {
+		p.broken = true
+		err = errors.Join(err, cut)
+	}
+	return err
+}
+
+func (p *pair) close() error { return errors.Join(p.data.Close(), p.index.Close()) }
+
+// rename gives the files their final names, the index first: a capture that is done has one.
+func (p *pair) rename(dir string) error { return rename(dir, p.name) }
+
+func rename(dir string, n name) error {
+	for _, tail := range []string{indexTail, captureTail} {
+		if err := os.Rename(filepath.Join(dir, tmpPrefix+n.base()+tail), filepath.Join(dir, n.base()+tail)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pair) remove(dir string) error {
+	return errors.Join(os.Remove(filepath.Join(dir, tmpPrefix+p.name.base()+captureTail)), os.Remove(filepath.Join(dir, tmpPrefix+p.name.base()+indexTail)))
+}
