@@ -18,9 +18,10 @@ import (
 // Query is a question to Aggregate. Its zero value asks for the totals of all flows.
 //
 // Memory is bounded by the number of groups, not by the number of flows. A group takes 8 bytes for each word of its key
-// (two for an address, one for up to 64 bits of adjacent other fields) and each counter, and 11 to 22 more: about 72
-// for src_addr,dst_addr with flows, packets and bytes. What waits to be added to them takes at most half of that
-// again, or 64 MB if that is more; each worker holds another megabyte and the columns of one chunk.
+// (one for up to 64 bits of adjacent fields; an address is 32 of them) and each counter, and 11 to 22 more: about 50 for
+// src_addr,dst_addr with flows, packets and bytes. Each distinct address takes another 32 to 64. What waits to be added to
+// the groups takes at most half of their size, or 64 MB if that is more; each worker holds another megabyte and the
+// columns of one chunk.
 type Query struct {
 	Filter   *Filter    // which flows; nil: all
 	By       []Field    // what to group by, at most 16; none: totals only
@@ -185,7 +186,7 @@ type worker struct {
 	cells    []uint64 // sums by combined code
 	cell     []uint32 // combined code of each row
 	key      []uint64 // of one cell
-	sums     []uint64 // of one chunk
+	sums     []uint64 // of one chunk, for total
 	block    rowBlock
 	addrList addrList
 	staging  staging

@@ -114,8 +114,7 @@ func (w *worker) addAddrs() error {
 			entry[0] = addrNumber(shard, t.n-1) << w.parts[0].shift
 		}
 		for j, i := range list {
-			place := int(places[j])
-			l.merge(t.entry(place, l.width())[l.keys:], cells[int(i)*stride:], to, &t.full)
+			l.merge(t.entry(places[j], l.width())[l.keys:], cells[int(i)*stride:], to, &t.full)
 		}
 		return w.addGroups(t.n - before)
 	})

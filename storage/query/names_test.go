@@ -129,7 +129,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	for i := range table.n {
-		e := table.entry(i, l.width())
+		e := table.entry(uint32(i), l.width())
 		if got := (sums{e[2], e[3], e[4], e[5], e[6]}); got != want[[2]uint64{e[0], e[1]}] {
 			t.Fatalf("group %v: got %+v, want %+v", e[:2], got, want[[2]uint64{e[0], e[1]}])
 		}

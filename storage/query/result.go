@@ -51,7 +51,7 @@ type ref struct {
 }
 
 func (a *aggregation) words(r ref) []uint64 {
-	return a.tables[r.partition].entry(int(r.entry), a.layout.width())
+	return a.tables[r.partition].entry(r.entry, a.layout.width())
 }
 
 // compareRefs orders two groups: by rank, then by key.

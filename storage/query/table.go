@@ -126,42 +126,22 @@ type table struct {
 	full   uint64 // 1 after a sum overflowed
 
 	waiting []block // entries to be merged
-	hashes  []uint64
-	first   []uint32
-	touched uint64 // keeps the compiler from leaving a first look out
 }
 
 // add merges the entries of a block into those of layout l and returns how many groups are new.
 func (t *table) add(l layout, b block) int {
 	before, width := t.n, b.width()
-	n := len(b.words) / width
-	for 4*(t.n+n) > 3*len(t.slots) {
-		t.slots = growSlots(t.slots)
-	}
-	mask := uint64(len(t.slots) - 1)
-	// A first look at all of them lets the processor wait for many cache lines at a time.
-	hashes := resize(&t.hashes, n)
-	first := resize(&t.first, n)
-	for i := range hashes {
-		hashes[i] = hashKey(b.words[i*width:][:l.keys])
-		first[i] = uint32(t.slots[hashes[i]&mask])
-	}
-	touched := uint64(0)
-	for _, number := range first {
-		if number != 0 {
-			touched |= t.entry(int(number)-1, l.width())[0]
-		}
-	}
-	t.touched = touched
-
 	positions := l.positions(b.layout)
 	to := positions[:b.sums+b.times]
 	if b.single {
 		to = to[1:]
 	}
-	for i, hash := range hashes {
-		words := b.words[i*width:][:width]
-		entry, isNew := t.find(l, hash, words[:l.keys])
+	for rest := b.words; len(rest) > 0; rest = rest[width:] {
+		words := rest[:width]
+		if 4*t.n >= 3*len(t.slots) {
+			t.slots = growSlots(t.slots)
+		}
+		entry, isNew := t.find(l, hashKey(words[:l.keys]), words[:l.keys])
 		if b.single {
 			entry[0]++
 		}
@@ -191,7 +171,7 @@ func (t *table) find(l layout, hash uint64, key []uint64) (counters []uint64, is
 		if s>>32 != tag>>32 {
 			continue
 		}
-		if entry := t.entry(int(uint32(s))-1, l.width()); sameKey(entry[:l.keys], key) {
+		if entry := t.entry(uint32(s)-1, l.width()); sameKey(entry[:l.keys], key) {
 			return entry[l.keys:], false
 		}
 	}
@@ -208,8 +188,8 @@ func sameKey(a, b []uint64) bool {
 }
 
 // entry returns the words of entry i.
-func (t *table) entry(i, width int) []uint64 {
-	at := i % blockEntries * width
+func (t *table) entry(i uint32, width int) []uint64 {
+	at := int(i%blockEntries) * width
 	return t.blocks[i/blockEntries][at : at+width]
 }
 
@@ -218,12 +198,12 @@ func (t *table) allocate(width int) []uint64 {
 	if t.n++; t.n > len(t.blocks)*blockEntries {
 		t.blocks = append(t.blocks, make([]uint64, blockEntries*width))
 	}
-	return t.entry(t.n-1, width)
+	return t.entry(uint32(t.n-1), width)
 }
 
 // growSlots returns twice as many slots with the same contents.
 func growSlots(old []uint64) []uint64 {
-	slots := make([]uint64, max(64, 2*len(old)))
+	slots := make([]uint64, max(256, 2*len(old)))
 	mask := uint64(len(slots) - 1)
 	for _, s := range old {
 		if s == 0 {
