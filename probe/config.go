@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/export"
 	"github.com/caprock-net/caprock/probe/flowcache"
@@ -22,6 +23,8 @@ type Config struct {
 
 	Cache  flowcache.Config // how packets become flows; a table for each interface
 	Export export.Config    // where they go; without destinations flows are counted and forgotten
+
+	Archive archive.Config // packets are kept too, if it has a folder
 
 	Logger *slog.Logger // nil: silent
 }
@@ -73,6 +76,9 @@ func (c *Config) Validate() error {
 		live.Interface = c.Interfaces[0]
 	}
 	errs = append(errs, live.Validate(), c.Cache.Validate())
+	if c.Archive.Dir != "" {
+		errs = append(errs, c.Archive.Validate())
+	}
 	e := c.Export
 	if len(e.Destinations) == 0 {
 		e.Destinations = []string{"localhost:9"} // to have the rest checked

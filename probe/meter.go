@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/export"
@@ -38,6 +39,8 @@ type meter struct {
 	chunk   *chunk            // being filled, or nil
 	emit    func(*netflow.Record)
 	unknown map[dissect.LinkType]bool // link types that have been complained of
+
+	recorder *archive.Recorder // nil: packets are not kept
 
 	watched time.Time
 	told    capture.Stats // as of watched
@@ -124,7 +127,8 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 			m.log.Warn("frames of this link type are counted, but not metered", "source", s.name, "link", int(f.Link))
 		}
 	}
-	if m.n == len(m.batch) || m.pending.frames == commitFrames {
+	due := m.recorder != nil && m.recorder.Add(f.Link, f.Time, f.WireLen, f.Data)
+	if m.n == len(m.batch) || m.pending.frames == commitFrames || due {
 		m.commit(s)
 		if m.now-m.ticked >= second || m.now < m.ticked {
 			m.tick(s)
@@ -138,14 +142,17 @@ func (m *meter) commit(s *sourceState) {
 	defer m.mu.Unlock()
 	s.counts.add(m.pending)
 	m.pending = verdicts{}
+	if m.recorder != nil {
+		m.recorder.Commit(m.now)
+	}
 	m.cache.AddBatch(m.batch[:m.n], m.emit)
 	m.n = 0
 }
 
 // idle lets the machine's clock run in place of the packets'.
 func (m *meter) idle(s *sourceState) {
-	m.commit(s)
 	m.now = netflow.TimestampOf(time.Now())
+	m.commit(s)
 	m.mu.Lock()
 	m.cache.Expire(m.now, m.emit)
 	m.mu.Unlock()
@@ -203,6 +210,9 @@ func (m *meter) flush() {
 	m.live = false
 	m.mu.Lock()
 	m.cache.Flush(m.emit)
+	if m.recorder != nil {
+		m.recorder.Flush()
+	}
 	m.mu.Unlock()
 	m.pass()
 }

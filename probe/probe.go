@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/export"
 )
@@ -20,6 +21,7 @@ type Probe struct {
 	queue    *queue           // nil without destinations
 	exporter *export.Exporter // likewise
 	meters   []*meter         // one for each interface, or one for all files
+	archive  *archive.Archive // nil: packets are not kept
 }
 
 // New opens the interfaces, the sockets to the collectors, and looks whether the files are captures.
@@ -54,9 +56,12 @@ func (p *Probe) open() error {
 		}
 		p.queue = newQueue()
 	}
+	if err := p.openArchive(); err != nil {
+		return err
+	}
 	for _, name := range p.cfg.Interfaces {
 		source, err := capture.OpenLive(capture.LiveConfig{
-			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.SnapLen, Promiscuous: p.cfg.Promiscuous,
+			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous,
 		})
 		if err != nil {
 			return err
@@ -77,6 +82,9 @@ func (p *Probe) open() error {
 func (p *Probe) addMeter() (*meter, error) {
 	m, err := newMeter(&p.cfg, p.queue)
 	if err == nil {
+		if p.archive != nil {
+			m.recorder = p.archive.NewRecorder(!m.live)
+		}
 		p.meters = append(p.meters, m)
 	}
 	return m, err
@@ -113,6 +121,9 @@ func (p *Probe) close() error {
 	if p.exporter != nil {
 		errs = append(errs, p.exporter.Close())
 	}
+	if p.archive != nil {
+		errs = append(errs, p.archive.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -124,6 +135,7 @@ func (p *Probe) Run(ctx context.Context) error {
 	if p.queue != nil {
 		exporting.Go(p.export)
 	}
+	archiving := p.startArchive()
 	var err error
 	if len(p.cfg.Files) > 0 {
 		err = p.runFiles(ctx, p.meters[0])
@@ -134,7 +146,7 @@ func (p *Probe) Run(ctx context.Context) error {
 		p.queue.close()
 	}
 	exporting.Wait()
-	return errors.Join(err, p.close())
+	return errors.Join(err, archiving(), p.close())
 }
 
 func (p *Probe) runFiles(ctx context.Context, m *meter) error {

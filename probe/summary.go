@@ -15,7 +15,8 @@ type Summary struct {
 	Sources []SourceSummary `json:"sources"`
 	Packets PacketSummary   `json:"packets"`
 	Flows   FlowSummary     `json:"flows"`
-	Export  *ExportSummary  `json:"export,omitempty"` // nil without destinations
+	Export  *ExportSummary  `json:"export,omitempty"`  // nil without destinations
+	Archive *ArchiveSummary `json:"archive,omitempty"` // nil without an archive
 }
 
 // Tally counts flows, and the packets and IP bytes in them.
@@ -117,6 +118,9 @@ func (p *Probe) Summary() Summary {
 			s.addSource(source)
 		}
 		refused.add(tally(m.refused))
+	}
+	if p.archive != nil {
+		s.Archive = archiveSummary(p.archive.Stats())
 	}
 	if p.exporter != nil {
 		s.Export = summarize(p.cfg.Export.Protocol, p.exporter.Stats())
@@ -234,6 +238,7 @@ func (d *DestinationSummary) TotalLost() Tally {
 //	flows ended     = given to the exporter + lost for a full queue + under way; and so the packets and bytes
 //	given           = not carried + exported + lost + buffered, for each collector; and so the packets and bytes, but
 //	                  for what of them was cut
+//	packets read    = archived + not archived, by reason + under way; with an archive
 //
 // An error is a fault of this package.
 func (s *Summary) Balance() error {
@@ -253,6 +258,9 @@ func (s *Summary) Balance() error {
 	equal("packets metered, in flows", p.Metered, f.Ended.Packets+f.Held.Packets)
 	equal("bytes metered, in flows", p.IPBytes, f.Ended.Bytes+f.Held.Bytes)
 	equal("flows ended, by reason", f.Ended.Flows, f.Idle+f.Active+f.EndOfFlow+f.Forced+f.Resources)
+	if a := s.Archive; a != nil {
+		equal("packets read, archived or not", p.Read, a.Archived+a.QueueFull+a.NoSpace+a.WriteErrors+a.BadTime+a.Underway)
+	}
 	e := s.Export
 	if e == nil {
 		return errors.Join(errs...)

@@ -47,6 +47,7 @@ func (s *Summary) WriteText(w io.Writer) error {
 	t.some(f.Held.Flows, "held", ofTally(f.Held))
 	t.line(f.Peak, "held at most", "")
 	s.Export.text(&t)
+	s.Archive.text(&t)
 	_, err := t.WriteTo(w)
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -22,10 +21,11 @@ const complainEvery = time.Minute
 // Archive writes packets into a folder. Run writes; Recorders and Stats may be used meanwhile.
 type Archive struct {
 	cfg    Config
-	lock   *os.File
+	lock   *os.File // the folder
+	root   *os.Root // likewise: it stays the same when the process changes its root folder
 	queue  *queue
 	index  *indexer
-	create func(path string) (file, error)
+	create func(name string) (file, error)
 
 	// Of the goroutine in Run.
 	open       map[dissect.LinkType]*pair
@@ -73,10 +73,14 @@ func New(cfg Config) (*Archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("archive %s: %w", cfg.Dir, err)
 	}
-	a := &Archive{
-		cfg: cfg, lock: lock, queue: newQueue(QueueBlocks), index: newIndexer(), create: createFile,
-		open: map[dissect.LinkType]*pair{},
+	root, err := os.OpenRoot(cfg.Dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("archive: %w", err), lock.Close())
 	}
+	a := &Archive{
+		cfg: cfg, lock: lock, root: root, queue: newQueue(QueueBlocks), index: newIndexer(), open: map[dissect.LinkType]*pair{},
+	}
+	a.create = func(name string) (file, error) { return root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640) }
 	a.ends.Store(math.MaxInt64)
 	if err := a.adopt(); err != nil {
 		return nil, errors.Join(fmt.Errorf("archive %s: %w", cfg.Dir, err), a.Close())
@@ -85,7 +89,7 @@ func New(cfg Config) (*Archive, error) {
 }
 
 // Close unlocks the folder. Run must have returned, or never been called.
-func (a *Archive) Close() error { return a.lock.Close() }
+func (a *Archive) Close() error { return errors.Join(a.root.Close(), a.lock.Close()) }
 
 // Stop lets Run write what the Recorders have handed on, and return.
 func (a *Archive) Stop() { a.queue.close() }
@@ -246,9 +250,9 @@ func (a *Archive) finish(p *pair) error {
 	err := p.close()
 	if p.data.size <= pcapHeaderLen {
 		a.hold(-p.size())
-		return errors.Join(err, p.remove(a.cfg.Dir))
+		return errors.Join(err, p.remove(a.root))
 	}
-	if err = errors.Join(err, p.rename(a.cfg.Dir)); err != nil {
+	if err = errors.Join(err, rename(a.root, p.name)); err != nil {
 		return err
 	}
 	a.addFinished(entry{name: p.name, size: p.size()})
@@ -278,7 +282,7 @@ func (a *Archive) makeRoom(link dissect.LinkType, need int64) error {
 	for {
 		free, err := int64(math.MaxInt64), error(nil)
 		if a.cfg.MinFree > 0 {
-			if free, err = freeSpace(a.cfg.Dir); err != nil {
+			if free, err = freeSpace(a.lock); err != nil {
 				return err
 			}
 		}
@@ -307,8 +311,8 @@ func (a *Archive) deleteOldest() bool {
 	}
 	e := a.finished[0]
 	a.finished = a.finished[1:]
-	err := os.Remove(filepath.Join(a.cfg.Dir, e.base()+captureTail))
-	if errIndex := os.Remove(filepath.Join(a.cfg.Dir, e.base()+indexTail)); !errors.Is(errIndex, os.ErrNotExist) {
+	err := a.root.Remove(e.base() + captureTail)
+	if errIndex := a.root.Remove(e.base() + indexTail); !errors.Is(errIndex, os.ErrNotExist) {
 		err = errors.Join(err, errIndex)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

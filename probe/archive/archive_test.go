@@ -443,8 +443,9 @@ func TestFullDisk(t *testing.T) {
 			dir := t.TempDir()
 			a := newArchive(t, Config{Dir: dir, Size: 4 << 20})
 			disk := &limited{room: 6<<20 + 12345, err: failure}
-			a.create = func(path string) (file, error) {
-				f, err := createFile(path)
+			create := a.create
+			a.create = func(name string) (file, error) {
+				f, err := create(name)
 				return &limitedFile{file: f, disk: disk}, err
 			}
 			blocks := 0

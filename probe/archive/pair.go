@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
@@ -15,10 +14,6 @@ type file interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
-}
-
-func createFile(path string) (file, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 }
 
 // sized is a file and how much of it is good.
@@ -47,21 +42,20 @@ type pair struct {
 
 // newPair makes the files. Its error is os.ErrExist when the name is taken.
 func (a *Archive) newPair(n name, link dissect.LinkType) (*pair, error) {
-	base := filepath.Join(a.cfg.Dir, n.base())
-	for _, path := range []string{base + captureTail, base + indexTail} {
-		if _, err := os.Lstat(path); err == nil {
+	for _, tail := range []string{captureTail, indexTail} {
+		if _, err := a.root.Lstat(n.base() + tail); err == nil {
 			return nil, os.ErrExist
 		}
 	}
 	p := &pair{name: n, link: link}
 	var err error
-	if p.data.file, err = a.create(filepath.Join(a.cfg.Dir, tmpPrefix+n.base()+captureTail)); err != nil {
+	if p.data.file, err = a.create(tmpPrefix + n.base() + captureTail); err != nil {
 		return nil, err
 	}
-	if p.index.file, err = a.create(filepath.Join(a.cfg.Dir, tmpPrefix+n.base()+indexTail)); err != nil {
+	if p.index.file, err = a.create(tmpPrefix + n.base() + indexTail); err != nil {
 		err = errors.Join(err, p.data.Close())
 		if !errors.Is(err, os.ErrExist) {
-			err = errors.Join(err, os.Remove(filepath.Join(a.cfg.Dir, tmpPrefix+n.base()+captureTail)))
+			err = errors.Join(err, a.root.Remove(tmpPrefix+n.base()+captureTail))
 		}
 		return nil, err
 	}
@@ -70,7 +64,7 @@ func (a *Archive) newPair(n name, link dissect.LinkType) (*pair, error) {
 		err = p.index.append(appendIndexHeader(nil, link))
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.close(), p.remove(a.cfg.Dir))
+		return nil, errors.Join(err, p.close(), p.remove(a.root))
 	}
 	return p, nil
 }
@@ -98,17 +92,15 @@ func (p *pair) append(records, entry []byte) error {
 func (p *pair) close() error { return errors.Join(p.data.Close(), p.index.Close()) }
 
 // rename gives the files their final names, the index first: a capture that is done has one.
-func (p *pair) rename(dir string) error { return rename(dir, p.name) }
-
-func rename(dir string, n name) error {
+func rename(root *os.Root, n name) error {
 	for _, tail := range []string{indexTail, captureTail} {
-		if err := os.Rename(filepath.Join(dir, tmpPrefix+n.base()+tail), filepath.Join(dir, n.base()+tail)); err != nil {
+		if err := root.Rename(tmpPrefix+n.base()+tail, n.base()+tail); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *pair) remove(dir string) error {
-	return errors.Join(os.Remove(filepath.Join(dir, tmpPrefix+p.name.base()+captureTail)), os.Remove(filepath.Join(dir, tmpPrefix+p.name.base()+indexTail)))
+func (p *pair) remove(root *os.Root) error {
+	return errors.Join(root.Remove(tmpPrefix+p.name.base()+captureTail), root.Remove(tmpPrefix+p.name.base()+indexTail))
 }

@@ -61,7 +61,7 @@ func (a *Archive) repair(e *entry) (kept bool, err error) {
 	if end == pcapHeaderLen {
 		return false, removeOpen(tmp)
 	}
-	if err := rename(a.cfg.Dir, e.name); err != nil {
+	if err := rename(a.root, e.name); err != nil {
 		return false, err
 	}
 	a.cfg.Logger.Info("a capture that was left open has been repaired", "file", e.base()+captureTail, "bytes_cut", f.size-end)

@@ -2,12 +2,16 @@
 
 package archive
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
 
-// freeSpace returns the bytes that a file system has left for users.
-func freeSpace(dir string) (int64, error) {
+	"golang.org/x/sys/unix"
+)
+
+// freeSpace returns the bytes that the file system of dir has left for users.
+func freeSpace(dir *os.File) (int64, error) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
+	if err := unix.Fstatfs(int(dir.Fd()), &s); err != nil {
 		return 0, err
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil
