@@ -27,6 +27,10 @@ At the end, and at each SIGUSR1, a summary goes to standard error: packets, flow
 and why; it adds up. With --summary json the one at the end is a JSON object on standard output instead.
 SIGTERM and SIGINT end the probe in order: all flows are ended and sent. A second one ends it at once.
 
+When everything is open the process gives up what it does not need: root becomes the user nobody (--user), without
+capabilities; on Linux Landlock and a seccomp filter, on OpenBSD pledge and unveil leave it the captures, the sockets and
+the files it has been given, and no other files, programs or sockets.
+
 Settings may also come from a file (--config; its keys are the flags' names) or from the environment (CAPROCK_EXPORT and
 so on). The command line wins over the environment, and that over the file.
 
@@ -48,6 +52,7 @@ type options struct {
 	noPromisc bool
 	noTCP     bool
 	summary   string
+	jail      jail
 	settings  cli.Settings
 }
 
@@ -101,6 +106,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
+	o.jail.register(f)
 	o.settings.Register(f)
 }
 
@@ -128,7 +134,7 @@ func (o *options) complete(args []string) error {
 	case len(c.Files) == 0 && len(c.Interfaces) == 0:
 		errs = append(errs, errors.New("nothing to meter: give --interface NAME or --read FILE"))
 	default:
-		errs = append(errs, c.Validate())
+		errs = append(errs, c.Validate(), o.jail.validate(c))
 	}
 	if !slices.Contains(summaries, o.summary) {
 		errs = append(errs, fmt.Errorf("summary %q: want %s", o.summary, strings.Join(summaries, ", ")))

@@ -5,6 +5,11 @@ import (
 	"os"
 
 	"github.com/caprock-net/caprock/cmd/internal/cli"
+	"github.com/caprock-net/caprock/probe/sandbox"
 )
 
-func main() { os.Exit(cli.Main(newCommand())) }
+func main() {
+	o, cmd := newOptions()
+	o.jail.enter = sandbox.Enter
+	os.Exit(cli.Main(cmd))
+}

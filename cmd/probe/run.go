@@ -29,6 +29,9 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 	if err != nil {
 		return advise(err)
 	}
+	if err := o.jail.shut(&o.config, o.config.Logger); err != nil {
+		return err
+	}
 	asked.Each(func() {
 		s := p.Summary()
 		_ = s.WriteText(stderr) // where should that be told?

@@ -38,9 +38,25 @@ func Enter(c Config) (*Report, error) {
 		r.missing("user "+DefaultUser, errors.New("root lacks CAP_SETUID or CAP_SETGID"))
 		r.UID, r.GID, who.change = unix.Geteuid(), unix.Getegid(), false
 	}
+	if who.change && c.User == "" {
+		for _, dir := range c.Writable {
+			if err := who.mayWrite(dir); err != nil {
+				r.missing("user "+DefaultUser, fmt.Errorf("may not write in %s (%w): chown it to a user for --user", dir, err))
+				r.UID, r.GID, who.change = unix.Geteuid(), unix.Getegid(), false
+				break
+			}
+		}
+	}
 	bounded := caps.has(unix.CAP_SETPCAP)
 	if bounded {
 		bounded = everywhere(r, "capability bounding set", dropBounding)
+	}
+	if who.change {
+		for _, dir := range c.Writable {
+			if err := who.mayWrite(dir); err != nil {
+				return nil, fmt.Errorf("%s: uid %d may not write there (chown it, or give another --user): %w", dir, who.uid, err)
+			}
+		}
 	}
 	if err := enterRoot(c.Chroot); err != nil {
 		return nil, err
@@ -57,11 +73,6 @@ func Enter(c Config) (*Report, error) {
 	}
 	if bounded {
 		r.done("bounding set")
-	}
-	for _, dir := range c.Writable {
-		if err := rules.writable(dir); err != nil {
-			return nil, fmt.Errorf("%s: uid %d may not write there (chown it, or give another --user): %w", dir, who.uid, err)
-		}
 	}
 	// Setting it in this thread is enough for seccomp, which takes it to the others; Landlock wants it in each.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -80,6 +91,22 @@ func Enter(c Config) (*Report, error) {
 		return nil, fmt.Errorf("seccomp: %w", err)
 	}
 	return r, nil
+}
+
+// mayWrite says why a user cannot make files in a folder. It tries as that user, in this thread, whose capabilities do not
+// count meanwhile (setfsuid(2)).
+func (a account) mayWrite(dir string) error {
+	uid, err := unix.SetfsuidRetUid(a.uid)
+	if err != nil {
+		return err
+	}
+	defer unix.Setfsuid(uid)
+	gid, err := unix.SetfsgidRetGid(a.gid)
+	if err != nil {
+		return err
+	}
+	defer unix.Setfsgid(gid)
+	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
 // errCgo is why something cannot be done in all threads.

@@ -146,11 +146,6 @@ func (r *rules) restrict() error {
 	return allThreads(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(r.ruleset), 0, 0, 0, 0)
 }
 
-// writable says why files cannot be made in a folder of Config.Writable.
-func (r *rules) writable(dir string) error {
-	return unix.Faccessat(r.folders[dir], ".", unix.W_OK|unix.X_OK, 0)
-}
-
 func (r *rules) close() {
 	if r.ruleset >= 0 {
 		unix.Close(r.ruleset)

@@ -22,7 +22,7 @@ import (
 // Config says what is left to the process. The zero value leaves what a probe of interfaces needs that sends to
 // addresses; as root it also asks for DefaultUser.
 type Config struct {
-	User   string // NAME[:GROUP], or numbers; "root" stays root, without its capabilities. "": DefaultUser for root, else no change
+	User   string // NAME[:GROUP], or numbers; "root" stays root, without its capabilities. "": DefaultUser for root, if he may write to Writable; else no change
 	Chroot string // folder that becomes "/"; "" for none
 
 	Readable []string // files and folders that are opened for reading later

@@ -367,7 +367,11 @@ func TestPaths(t *testing.T) {
 	r.want(t, expect(r, want))
 
 	os.Chmod(filepath.Join(dir, "out"), 0o755)
-	r = start(t, child{Config: sandbox.Config{Writable: []string{filepath.Join(dir, "out")}}})
+	r = start(t, child{Config: sandbox.Config{Writable: []string{filepath.Join(dir, "out")}}, New: []string{made}})
+	if r.Error != "" || r.Status["Uid"] != "0 0 0 0" || r.Tried["make "+made] != "" || len(r.Report.Missing) == 0 {
+		t.Errorf("a folder of root's: %q, user %q, %v; want root to stay and say so", r.Error, r.Status["Uid"], r.Report)
+	}
+	r = start(t, child{Config: sandbox.Config{User: "nobody", Writable: []string{filepath.Join(dir, "out")}}})
 	if !strings.Contains(r.Error, "may not write there") {
 		t.Errorf("a folder of root's: %q", r.Error)
 	}
