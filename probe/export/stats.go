@@ -66,10 +66,11 @@ type DestinationStats struct {
 	DatagramBytes uint64 // of payload
 	Records       uint64 // flow records in them; more than flows when flows were split
 
-	Exported Tally            // flows in datagrams sent
-	Buffered Tally            // flows waiting for their datagram to fill, or in the queue for a connection
-	Lost     [NumFaults]Loss  // datagrams that could not be sent, and flows that did not get into one, by fault
-	Errors   [NumFaults]int64 // errors of the socket, those included after which a second try succeeded
+	Exported    Tally            // flows in datagrams sent
+	Unconfirmed Tally            // of those exported: what the collector's system had not acknowledged when a connection broke
+	Buffered    Tally            // flows waiting for their datagram to fill, or in the queue for a connection
+	Lost        [NumFaults]Loss  // datagrams that could not be sent, and flows that did not get into one, by fault
+	Errors      [NumFaults]int64 // errors of the socket, those included after which a second try succeeded
 }
 
 // Loss is what a fault has cost.
@@ -86,4 +87,12 @@ func (d *DestinationStats) TotalLost() Loss {
 		sum.add(l.Tally)
 	}
 	return sum
+}
+
+// Given adds up what the destination was given: exported, lost or buffered.
+func (d *DestinationStats) Given() Tally {
+	t := d.Exported
+	t.add(d.Buffered)
+	t.add(d.TotalLost().Tally)
+	return t
 }

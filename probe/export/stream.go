@@ -33,7 +33,8 @@ var usualPatience = patience{
 
 // stream sends one collector its flows over TCP or TLS. Flows wait in a bounded queue, as they are; a goroutine makes
 // messages of them, so that sequence numbers and templates are the connection's. A flow leaves the queue when the kernel
-// has taken the whole message: a connection that breaks costs only what the kernel had taken and not delivered.
+// has taken the whole message: a connection that breaks costs only what kernels held then. What was in ours is counted
+// (DestinationStats.Unconfirmed); what the collector's had received and the collector not read, only the collector knows.
 type stream struct {
 	endpoint endpoint
 	cfg      Config
@@ -52,6 +53,7 @@ type stream struct {
 	held    int               // of the queue's first flows, those that are in the message at hand
 	in, out uint64            // flows that came into the queue, and that left it
 	mark    uint64            // flows up to this one are to be sent in messages that are not full, too
+	flying  inFlight          // of this connection
 	idle    bool              // the goroutine waits to be woken
 	open    bool              // there is a connection
 	started bool

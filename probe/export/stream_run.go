@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// sendBuffer is what we ask the kernel to buffer of a connection, which Linux doubles. So much at most, and what the
-	// collector's kernel holds for it, may be lost uncounted when a connection breaks.
+	// sendBuffer is what we ask the kernel to buffer of a connection, which Linux doubles. So much at most of what counts as
+	// exported is lost when a connection breaks, besides what the collector's kernel holds for it.
 	sendBuffer = 256 << 10
 
 	silentFor = 30 * time.Second // a peer that acknowledges nothing for so long is gone
@@ -86,7 +86,7 @@ func (s *stream) pause(ctx context.Context, d time.Duration) bool {
 // session is one connection from its beginning to its end. It returns nil when all was sent and the end was asked for.
 func (s *stream) session(ctx context.Context, at netip.AddrPort) error {
 	began := time.Now()
-	conn, err := s.connect(ctx, at)
+	conn, tcp, err := s.connect(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -100,17 +100,19 @@ func (s *stream) session(ctx context.Context, at netip.AddrPort) error {
 	var reason error
 	go func() {
 		_, reason = io.Copy(io.Discard, conn)
+		tcp.note()
 		conn.Close() // wakes a write
 		close(gone)
 	}()
 	s.connected(conn, at)
-	defer s.disconnected()
-	err = s.send(ctx, conn, gone, max(2*roundTrip, s.patience.settle))
+	err = s.send(ctx, conn, tcp, gone, max(2*roundTrip, s.patience.settle))
 	if err == nil {
 		err = closeOrderly(conn, gone, s.patience.goodbye)
 	}
+	tcp.note()
 	conn.Close()
 	<-gone
+	s.disconnected(tcp, err != nil || reason != nil)
 	if reason != nil && !errors.Is(reason, net.ErrClosed) {
 		return reason // it says more than a failed write
 	}
@@ -118,27 +120,27 @@ func (s *stream) session(ctx context.Context, at netip.AddrPort) error {
 }
 
 // connect opens a connection, up to the end of the TLS handshake.
-func (s *stream) connect(ctx context.Context, at netip.AddrPort) (connection, error) {
+func (s *stream) connect(ctx context.Context, at netip.AddrPort) (connection, *tcpConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience.connect)
 	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silentFor / 2, Interval: silentFor / 6, Count: 3}}
 	c, err := dialer.DialContext(ctx, "tcp", at.String())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	conn := c.(*net.TCPConn)
-	if err := errors.Join(conn.SetWriteBuffer(sendBuffer), giveUpAfter(conn, silentFor)); err != nil {
+	conn := &tcpConn{TCPConn: c.(*net.TCPConn)}
+	if err := errors.Join(conn.SetWriteBuffer(sendBuffer), giveUpAfter(conn.TCPConn, silentFor)); err != nil {
 		s.log.Debug("socket options", "err", err) // it works without
 	}
 	if s.tls == nil {
-		return conn, nil
+		return conn, conn, nil
 	}
 	secure := tls.Client(conn, s.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return secure, nil
+	return secure, conn, nil
 }
 
 func (s *stream) connected(c connection, at netip.AddrPort) {
@@ -146,20 +148,23 @@ func (s *stream) connected(c connection, at netip.AddrPort) {
 	defer s.mu.Unlock()
 	s.stats.Connections++
 	s.stats.Remote, s.stats.Local = at.String(), c.LocalAddr().String()
-	s.held, s.open = 0, true
+	s.held, s.open, s.flying = 0, true, inFlight{}
 	s.log.Info("connected", "remote", s.stats.Remote, "local", s.stats.Local)
 }
 
-func (s *stream) disconnected() {
+func (s *stream) disconnected(tcp *tcpConn, broken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held, s.open = 0, false
+	if broken || tcp.known.Load() {
+		s.stats.Unconfirmed.add(s.flying.after(tcp.acked.Load()))
+	}
 }
 
 // send sends templates, and then flows until the end. A collector that closes at once, such as one that does not like our
 // certificate (which TLS 1.3 tells after the handshake) or a proxy without one behind it, shall not swallow flows: for
 // the time settle it gets the templates only.
-func (s *stream) send(ctx context.Context, conn connection, gone <-chan struct{}, settle time.Duration) error {
+func (s *stream) send(ctx context.Context, conn connection, tcp *tcpConn, gone <-chan struct{}, settle time.Duration) error {
 	enc := ipfix.NewEncoder(ipfix.EncoderConfig{
 		MaxBytes: s.cfg.MTU, Domain: s.cfg.Domain, Sampling: s.cfg.Sampling, TemplateEvery: math.MaxInt64, TemplateMessages: math.MaxInt,
 	})
@@ -167,7 +172,7 @@ func (s *stream) send(ctx context.Context, conn connection, gone <-chan struct{}
 	if err := s.write(conn, buf); err != nil {
 		return err
 	}
-	s.sent(len(buf))
+	s.sent(tcp, len(buf))
 	t := time.NewTimer(settle)
 	defer t.Stop()
 	select {
@@ -183,7 +188,7 @@ func (s *stream) send(ctx context.Context, conn connection, gone <-chan struct{}
 		if err := s.write(conn, buf); err != nil {
 			return err
 		}
-		s.sent(len(buf))
+		s.sent(tcp, len(buf))
 	}
 }
 
@@ -239,7 +244,7 @@ func (s *stream) write(conn connection, msg []byte) error {
 }
 
 // sent counts a message, and takes its flows from the queue.
-func (s *stream) sent(length int) {
+func (s *stream) sent(tcp *tcpConn, length int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var t Tally
@@ -251,6 +256,7 @@ func (s *stream) sent(length int) {
 	s.stats.Records += t.Flows
 	s.stats.Exported.add(t)
 	s.stats.Buffered.sub(t)
+	s.flying.add(tcp.written.Load(), t)
 	if s.held > 0 {
 		s.queue.drop(s.held)
 		s.out += uint64(s.held)
