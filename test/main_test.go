@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./cmd/probe", "./cmd/collector", "./cmd/flowcat", "./cmd/flowprint", "./cmd/flowstat", "./test/flowblast")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./cmd/probe", "./cmd/collector", "./cmd/flowcat", "./cmd/flowprint", "./cmd/flowstat", "./cmd/flowpcap", "./test/flowblast")
 		build.Dir = ".."
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
