@@ -1,6 +1,6 @@
 // Package probe meters packets: frames from network interfaces or capture files go in, flows go out to collectors.
 //
-//	capture.Source ─▶ dissect.Dissect ─▶ flowcache.Cache ─▶ queue ─▶ export.Exporter ─▶ UDP
+//	capture.Source ─▶ dissect.Dissect ─▶ flowcache.Cache ─▶ queue ─▶ export.Exporter ─▶ UDP, TCP, TLS
 //	└───────────── a goroutine per interface ──────────┘   └────── one goroutine ─────┘
 //
 // [New] checks the configuration and opens interfaces and sockets, which may need privileges; [Probe.Run] does the work

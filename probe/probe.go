@@ -46,12 +46,8 @@ func (p *Probe) open() error {
 		}
 	}
 	if len(p.cfg.Export.Destinations) > 0 {
-		e := p.cfg.Export
-		if e.Logger == nil {
-			e.Logger = p.cfg.Logger
-		}
 		var err error
-		if p.exporter, err = export.New(e); err != nil {
+		if p.exporter, err = export.New(p.exportConfig()); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
 		p.queue = newQueue()

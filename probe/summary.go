@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -79,6 +80,7 @@ type FlowSummary struct {
 // ExportSummary is what became of the flows that ended.
 type ExportSummary struct {
 	Protocol   string               `json:"protocol"`
+	Balance    string               `json:"balance"`    // none: every collector gets every flow; else each gets a part of them
 	Given      Tally                `json:"given"`      // to the exporter
 	QueueFull  Tally                `json:"queue_full"` // lost before it
 	Underway   Tally                `json:"underway"`   // on the way to it
@@ -94,13 +96,16 @@ type ExportSummary struct {
 // DestinationSummary is what became of the flows on the way to one collector.
 type DestinationSummary struct {
 	Name          string           `json:"name"`
-	Remote        string           `json:"remote"` // address and port
-	Datagrams     uint64           `json:"datagrams"`
-	DatagramBytes uint64           `json:"datagram_bytes"` // of UDP payload
+	Remote        string           `json:"remote"`                // address and port
+	Stream        bool             `json:"stream,omitempty"`      // over TCP or TLS, and not UDP
+	Connections   uint64           `json:"connections,omitempty"` // of them
+	Datagrams     uint64           `json:"datagrams"`             // or messages
+	DatagramBytes uint64           `json:"datagram_bytes"`        // of payload
 	Records       uint64           `json:"records"`
 	Exported      Tally            `json:"exported"`
-	Buffered      Tally            `json:"buffered"`       // in the datagram being filled
-	Lost          map[string]Tally `json:"lost,omitempty"` // in datagrams that could not be sent, by reason
+	Unconfirmed   Tally            `json:"unconfirmed,omitzero"` // of those exported: not acknowledged when a connection broke
+	Buffered      Tally            `json:"buffered"`             // in the datagram being filled, or waiting for a connection
+	Lost          map[string]Tally `json:"lost,omitempty"`       // not sent, by reason
 	LostDatagrams uint64           `json:"lost_datagrams"`
 }
 
@@ -123,7 +128,7 @@ func (p *Probe) Summary() Summary {
 		s.Archive = archiveSummary(p.archive.Stats())
 	}
 	if p.exporter != nil {
-		s.Export = summarize(p.cfg.Export.Protocol, p.exporter.Stats())
+		s.Export = summarize(&p.cfg.Export, p.exporter.Stats())
 		s.Export.QueueFull = refused
 		s.Export.Underway = s.Flows.Ended.minus(refused).minus(s.Export.Given)
 	}
@@ -186,18 +191,19 @@ func (s *Summary) addCache(c flowcache.Stats) {
 	s.Flows.Peak += uint64(c.PeakFlows)
 }
 
-func summarize(protocol string, e export.Stats) *ExportSummary {
+func summarize(cfg *export.Config, e export.Stats) *ExportSummary {
 	s := &ExportSummary{
-		Protocol: protocol, Given: tally(e.Given), IPv6: tally(e.IPv6), NoAddress: tally(e.NoAddress), Cut: tally(e.Cut),
+		Protocol: cfg.Protocol, Balance: cmp.Or(cfg.Balance, export.Balances[0]), Given: tally(e.Given), IPv6: tally(e.IPv6), NoAddress: tally(e.NoAddress), Cut: tally(e.Cut),
 		Split: e.Split, Interfaces: e.Interfaces, Durations: e.Durations,
 	}
 	for _, d := range e.Destinations {
 		sum := DestinationSummary{
 			Name: d.Destination, Remote: d.Remote, Datagrams: d.Datagrams, DatagramBytes: d.DatagramBytes, Records: d.Records,
 			Exported: tally(d.Exported), Buffered: tally(d.Buffered), LostDatagrams: d.TotalLost().Datagrams,
+			Stream: d.Stream, Connections: d.Connections, Unconfirmed: tally(d.Unconfirmed),
 		}
 		for fault, lost := range d.Lost {
-			if lost.Datagrams > 0 {
+			if lost != (export.Loss{}) {
 				if sum.Lost == nil {
 					sum.Lost = map[string]Tally{}
 				}
@@ -221,6 +227,9 @@ func (t Tally) minus(u Tally) Tally {
 	return Tally{t.Flows - u.Flows, t.Packets - u.Packets, t.Bytes - u.Bytes}
 }
 
+// balanced reports whether each collector gets a part of the flows only.
+func (e *ExportSummary) balanced() bool { return e.Balance != export.Balances[0] }
+
 // TotalLost adds up what was lost for all reasons.
 func (d *DestinationSummary) TotalLost() Tally {
 	var sum Tally
@@ -236,8 +245,8 @@ func (d *DestinationSummary) TotalLost() Tally {
 //	packets metered = packets in flows that ended + packets in flows held; and so the bytes
 //	flows ended     = idle + active + end of flow + forced + resources
 //	flows ended     = given to the exporter + lost for a full queue + under way; and so the packets and bytes
-//	given           = not carried + exported + lost + buffered, for each collector; and so the packets and bytes, but
-//	                  for what of them was cut
+//	given           = not carried + exported + lost + buffered, for each collector, or for all together when flows are
+//	                  balanced among them; and so the packets and bytes, but for what of them was cut
 //	packets read    = archived + not archived, by reason + under way; with an archive
 //
 // An error is a fault of this package.
@@ -271,10 +280,18 @@ func (s *Summary) Balance() error {
 		equal("bytes "+what, a.Bytes, b.Bytes)
 	}
 	tallies("ended, on their way to the exporter", f.Ended, e.Given.plus(e.QueueFull).plus(e.Underway))
+	none := e.IPv6.plus(e.NoAddress).plus(Tally{0, e.Cut.Packets, e.Cut.Bytes})
+	all := none
 	for i := range e.Collectors {
 		d := &e.Collectors[i]
-		became := e.IPv6.plus(e.NoAddress).plus(d.Exported).plus(d.TotalLost()).plus(d.Buffered)
-		tallies("given, for "+d.Name, e.Given, became.plus(Tally{0, e.Cut.Packets, e.Cut.Bytes}))
+		became := d.Exported.plus(d.TotalLost()).plus(d.Buffered)
+		all.add(became)
+		if !e.balanced() {
+			tallies("given, for "+d.Name, e.Given, none.plus(became))
+		}
+	}
+	if e.balanced() {
+		tallies("given, for all collectors", e.Given, all)
 	}
 	return errors.Join(errs...)
 }

@@ -57,7 +57,11 @@ func (e *ExportSummary) text(t *text) {
 		fmt.Fprintf(t, "export\n  none: no collector was given (--export HOST:PORT)\n")
 		return
 	}
-	t.part("export, " + e.Protocol)
+	how := ""
+	if e.balanced() {
+		how = ", balanced: " + e.Balance
+	}
+	t.part("export, " + e.Protocol + how)
 	t.line(e.Given.Flows, "flows given", ofTally(e.Given))
 	t.tally(e.QueueFull, "lost in the queue", "the exporter was too slow")
 	t.tally(e.Underway, "under way", "")
@@ -74,7 +78,15 @@ func (e *ExportSummary) text(t *text) {
 			name += " (" + d.Remote + ")"
 		}
 		t.part("collector " + name)
-		t.line(d.Exported.Flows, "exported", fmt.Sprintf("%s, in %d datagrams of %d bytes in all", ofTally(d.Exported), d.Datagrams, d.DatagramBytes))
+		units := "datagrams"
+		if d.Stream {
+			units = "messages"
+		}
+		t.line(d.Exported.Flows, "exported", fmt.Sprintf("%s, in %d %s of %d bytes in all", ofTally(d.Exported), d.Datagrams, units, d.DatagramBytes))
+		t.tally(d.Unconfirmed, "  unconfirmed", "a connection broke: they may have been lost")
+		if d.Stream && d.Connections != 1 {
+			t.line(d.Connections, "connections", "")
+		}
 		for _, reason := range slices.Sorted(maps.Keys(d.Lost)) {
 			t.tally(d.Lost[reason], "lost: "+reason, "")
 		}

@@ -21,7 +21,10 @@ Live capture needs no library; on Linux it needs root or the capability CAP_NET_
 Files are pcap or pcapng, also compressed by gzip; "-" is standard input. The times in a capture drive all timeouts, so
 that a file gives the flows that the live traffic gave. Files are read in the order given, as one capture.
 
-Every collector gets every flow. Without one (--export) packets are metered and only the summary is printed.
+Every collector gets every flow, or its share of them (--balance). Without one (--export) packets are metered and only the
+summary is printed. IPFIX goes over UDP, TCP (tcp://), or TLS 1.3 (tls://, which needs --tls-cert and --tls-key; the
+collector's certificate must be for the host named). A collector over TCP or TLS that is away is connected to again and
+again; up to 65,536 flows wait for it, then live flows are lost and counted, while files wait for half a minute.
 
 At the end, and at each SIGUSR1, a summary goes to standard error: packets, flows, what was exported, and what was lost
 and why; it adds up. With --summary json the one at the end is a JSON object on standard output instead.
@@ -39,6 +42,7 @@ Exit status: 0 after an orderly end, 1 after a failure (also when a file was dam
 
 const examples = `  probe -i eth0 -e 192.0.2.9:2055
   probe -i eth0 -i eth1 -e collector.example.net:4739 -e '[2001:db8::9]:4739' --active 1m
+  probe -i eth0 -e tls://collector.example.net:4740 --tls-cert probe.pem --tls-key probe.key --tls-ca ca.pem
   probe -r monday.pcap.gz -e 127.0.0.1:2055 --protocol v9
   tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
   probe -r a.pcap b.pcap --summary json`
@@ -79,6 +83,7 @@ func newOptions() (*options, *cobra.Command) {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
 	complete("summary", summaries)
+	completeTransport(cmd)
 	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
 	return o, cmd
@@ -89,7 +94,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringArrayVarP(&c.Interfaces, "interface", "i", nil, "capture from `INTERFACE`; repeatable; on Linux also any")
 	f.StringArrayVarP(&c.Files, "read", "r", nil, "read the capture `FILE` instead; repeatable; -: standard input")
-	f.StringArrayVarP(&c.Export.Destinations, "export", "e", nil, "send flows to the collector at `HOST:PORT`; repeatable")
+	registerTransport(f, &c.Export)
 	f.StringVar(&c.Export.Protocol, "protocol", c.Export.Protocol, "export as `NAME`: ipfix, v9, v5 or v1")
 	f.DurationVar(&c.Cache.Active, "active", c.Cache.Active, "end a flow that has lasted for `DURATION`, and begin the next")
 	f.DurationVar(&c.Cache.Inactive, "inactive", c.Cache.Inactive, "end a flow without packets for `DURATION`")
@@ -97,10 +102,10 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.key, "key", "tell flows apart by these `FIELDS`; also known: vlan, src_mac, dst_mac")
 	f.IntVar(&c.Cache.MaxFlows, "max-flows", flowcache.DefaultMaxFlows,
 		fmt.Sprintf("hold at most `N` flows at a time, for each interface, of up to %d bytes each", flowcache.BytesPerFlow))
-	f.DurationVar(&c.Export.TemplateEvery, "template-refresh", c.Export.TemplateEvery, "ipfix, v9: send the templates again after `DURATION`")
-	f.IntVar(&c.Export.TemplatePackets, "template-packets", c.Export.TemplatePackets, "ipfix, v9: and after `N` datagrams")
-	f.IntVar(&c.Export.MTU, "mtu", c.Export.MTU, "make datagrams of at most `N` bytes of payload")
-	f.Var(&o.rate, "max-rate", fmt.Sprintf("send at most `N` datagrams a second to each collector; 0: no limit; auto: 0 live, %d from files", probe.DefaultReplayRate))
+	f.DurationVar(&c.Export.TemplateEvery, "template-refresh", c.Export.TemplateEvery, "UDP; ipfix, v9: send the templates again after `DURATION`")
+	f.IntVar(&c.Export.TemplatePackets, "template-packets", c.Export.TemplatePackets, "UDP; ipfix, v9: and after `N` datagrams")
+	f.IntVar(&c.Export.MTU, "mtu", c.Export.MTU, "make datagrams and messages of at most `N` bytes of payload")
+	f.Var(&o.rate, "max-rate", fmt.Sprintf("send at most `N` datagrams a second to each collector by UDP; 0: no limit; auto: 0 live, %d from files", probe.DefaultReplayRate))
 	f.Uint32Var(&c.Export.Domain, "domain", 0, "be `N` to the collector: observation domain, v9 source id, or v5 engine type << 8 | id")
 	f.Var(&o.ring, "ring-size", "share a buffer of `SIZE` with the kernel, for each interface")
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
