@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/caprock-net/caprock/probe/account"
 	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/export"
@@ -26,6 +27,8 @@ type Config struct {
 
 	Archive archive.Config // packets are kept too, if it has a folder
 
+	Accounting Accounting // IPCAD's table and console
+
 	Logger *slog.Logger // nil: silent
 }
 
@@ -41,6 +44,7 @@ func DefaultConfig() Config {
 		RingSize:    capture.DefaultRingSize,
 		SnapLen:     capture.DefaultSnapLen,
 		Promiscuous: true,
+		Accounting:  Accounting{Table: account.Config{MemoryLimit: account.DefaultMemoryLimit}},
 		Cache:       flowcache.DefaultConfig(),
 		Export: export.Config{
 			Protocol:        export.DefaultProtocol,
@@ -75,7 +79,7 @@ func (c *Config) Validate() error {
 	if len(c.Interfaces) > 0 {
 		live.Interface = c.Interfaces[0]
 	}
-	errs = append(errs, live.Validate(), c.Cache.Validate())
+	errs = append(errs, live.Validate(), c.Cache.Validate(), c.Accounting.validate())
 	if c.Archive.Dir != "" {
 		errs = append(errs, c.Archive.Validate())
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/account"
 	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/dissect"
@@ -65,7 +66,8 @@ func (v *verdicts) add(w verdicts) {
 // sourceState is a source and what came of it.
 type sourceState struct {
 	name   string
-	source capture.Source // nil when it is at its end
+	source capture.Source     // nil when it is at its end
+	feed   *account.Interface // of the accounting table; nil: there is none
 	counts verdicts
 	stats  capture.Stats // at its end
 	err    error         // what ended it, if not its end
@@ -138,6 +140,9 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 
 // commit gives the batch to the cache.
 func (m *meter) commit(s *sourceState) {
+	if s.feed != nil {
+		s.feed.Add(m.batch[:m.n])
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.counts.add(m.pending)

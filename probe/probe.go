@@ -22,6 +22,8 @@ type Probe struct {
 	exporter *export.Exporter // likewise
 	meters   []*meter         // one for each interface, or one for all files
 	archive  *archive.Archive // nil: packets are not kept
+
+	accounting *accounting // nil: there is none
 }
 
 // New opens the interfaces, the sockets to the collectors, and looks whether the files are captures.
@@ -55,6 +57,9 @@ func (p *Probe) open() error {
 	if err := p.openArchive(); err != nil {
 		return err
 	}
+	if err := p.openAccounting(); err != nil {
+		return err
+	}
 	for _, name := range p.cfg.Interfaces {
 		source, err := capture.OpenLive(capture.LiveConfig{
 			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous,
@@ -66,7 +71,7 @@ func (p *Probe) open() error {
 		if err != nil {
 			return errors.Join(err, source.Close())
 		}
-		m.sources = []*sourceState{{name: name, source: source}}
+		m.sources = []*sourceState{{name: name, source: source, feed: p.feed(name)}}
 	}
 	if len(p.cfg.Files) > 0 {
 		_, err := p.addMeter()
@@ -114,6 +119,9 @@ func (p *Probe) close() error {
 			}
 		}
 	}
+	if p.accounting != nil && p.accounting.console != nil {
+		errs = append(errs, p.accounting.console.Close())
+	}
 	if p.exporter != nil {
 		errs = append(errs, p.exporter.Close())
 	}
@@ -132,12 +140,12 @@ func (p *Probe) Run(ctx context.Context) error {
 		exporting.Go(p.export)
 	}
 	archiving := p.startArchive()
-	var err error
-	if len(p.cfg.Files) > 0 {
-		err = p.runFiles(ctx, p.meters[0])
-	} else {
-		err = p.runInterfaces(ctx)
-	}
+	err := p.runAccounting(ctx, func(ctx context.Context) error {
+		if len(p.cfg.Files) > 0 {
+			return p.runFiles(ctx, p.meters[0])
+		}
+		return p.runInterfaces(ctx)
+	})
 	if p.queue != nil {
 		p.queue.close()
 	}
@@ -152,7 +160,7 @@ func (p *Probe) runFiles(ctx context.Context, m *meter) error {
 			break
 		}
 		file, err := capture.OpenFile(name)
-		s := &sourceState{name: name, err: err}
+		s := &sourceState{name: name, feed: p.feed(name), err: err}
 		if err == nil {
 			s.source = file
 		}

@@ -56,6 +56,7 @@ type options struct {
 	noPromisc bool
 	noTCP     bool
 	summary   string
+	table     accounting
 	jail      jail
 	settings  cli.Settings
 }
@@ -79,6 +80,8 @@ func newOptions() (*options, *cobra.Command) {
 		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, o, args) },
 	}
 	o.register(cmd.Flags())
+	cmd.AddCommand(newCtl())
+	cmd.SetHelpCommand(&cobra.Command{Hidden: true}) // help is a file like any other; there is --help
 	complete := func(flag string, values []string) {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -112,6 +115,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
 	o.jail.register(f)
+	o.table.register(f)
 	o.settings.Register(f)
 }
 
@@ -125,6 +129,7 @@ func (o *options) complete(args []string) error {
 	c.Cache.TCPExpiry = !o.noTCP
 	c.Promiscuous = !o.noPromisc
 	c.RingSize = o.ring.Int()
+	errTable := o.table.apply(&c.Accounting)
 	c.Export.MaxRate = int(o.rate)
 	if o.rate == rateAuto {
 		c.Export.MaxRate = 0
@@ -139,7 +144,7 @@ func (o *options) complete(args []string) error {
 	case len(c.Files) == 0 && len(c.Interfaces) == 0:
 		errs = append(errs, errors.New("nothing to meter: give --interface NAME or --read FILE"))
 	default:
-		errs = append(errs, c.Validate(), o.jail.validate(c))
+		errs = append(errs, errTable, c.Validate(), o.jail.validate(c))
 	}
 	if !slices.Contains(summaries, o.summary) {
 		errs = append(errs, fmt.Errorf("summary %q: want %s", o.summary, strings.Join(summaries, ", ")))
