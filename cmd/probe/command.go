@@ -34,6 +34,10 @@ When everything is open the process gives up what it does not need: root becomes
 capabilities; on Linux Landlock and a seccomp filter, on OpenBSD pledge and unveil leave it the captures, the sockets and
 the files it has been given, and no other files, programs or sockets.
 
+With --archive the packets are kept too, whole unless --archive-snaplen says otherwise, in pcap files that change by size
+and time; flowpcap takes the packets of a flow out of them. When the disk is full or slow, packets are metered all the
+same, and those not archived are counted.
+
 Settings may also come from a file (--config; its keys are the flags' names) or from the environment (CAPROCK_EXPORT and
 so on). The command line wins over the environment, and that over the file.
 
@@ -45,7 +49,8 @@ const examples = `  probe -i eth0 -e 192.0.2.9:2055
   probe -i eth0 -e tls://collector.example.net:4740 --tls-cert probe.pem --tls-key probe.key --tls-ca ca.pem
   probe -r monday.pcap.gz -e 127.0.0.1:2055 --protocol v9
   tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
-  probe -r a.pcap b.pcap --summary json`
+  probe -r a.pcap b.pcap --summary json
+  probe -i eth0 -e 192.0.2.9:2055 --archive /var/packets --archive-max 200GiB`
 
 // options are the values of the flags.
 type options struct {
@@ -58,6 +63,7 @@ type options struct {
 	summary   string
 	table     accounting
 	jail      jail
+	archive   archiveFlags
 	settings  cli.Settings
 }
 
@@ -114,6 +120,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
+	o.archive.register(f, c)
 	o.jail.register(f)
 	o.table.register(f)
 	o.settings.Register(f)
@@ -129,6 +136,7 @@ func (o *options) complete(args []string) error {
 	c.Cache.TCPExpiry = !o.noTCP
 	c.Promiscuous = !o.noPromisc
 	c.RingSize = o.ring.Int()
+	o.archive.complete(c)
 	errTable := o.table.apply(&c.Accounting)
 	c.Export.MaxRate = int(o.rate)
 	if o.rate == rateAuto {

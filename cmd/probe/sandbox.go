@@ -38,6 +38,9 @@ func (j *jail) config(c *probe.Config) sandbox.Config {
 			s.Readable = append(s.Readable, name)
 		}
 	}
+	if c.Archive.Dir != "" {
+		s.Writable = append(s.Writable, c.Archive.Dir)
+	}
 	for _, d := range c.Export.Destinations {
 		if transport, rest, ok := strings.Cut(d, "://"); ok {
 			s.Connect = s.Connect || transport != "udp"
@@ -66,6 +69,9 @@ func (j *jail) validate(c *probe.Config) error {
 		return fmt.Errorf("chroot %s: files to read are outside of it", j.chroot)
 	}
 	s := j.config(c)
+	if j.chroot != "" && len(s.Writable) > 0 {
+		return fmt.Errorf("chroot %s: %s, which is written to, is outside of it; without --chroot the sandbox leaves that folder and no other", j.chroot, s.Writable[0])
+	}
 	return s.Validate()
 }
 
