@@ -18,6 +18,7 @@ import (
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/filter"
 )
 
 // idle is the longest that a read waits, in microseconds; then there is ErrIdle. The kernel hands its buffer over when it
@@ -96,9 +97,18 @@ func (l *Live) open(cfg LiveConfig) error {
 	if err := syscall.SetBpfTimeout(l.fd, &syscall.Timeval{Usec: idle}); err != nil {
 		return fmt.Errorf("timeout: %w", err)
 	}
-	filter := []syscall.BpfInsn{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(cfg.SnapLen)}}
-	if err := syscall.SetBpf(l.fd, filter); err != nil {
-		return fmt.Errorf("snap length: %w", err)
+	p := filter.Program{{Op: unix.BPF_RET | unix.BPF_K, K: uint32(cfg.SnapLen)}}
+	if cfg.Filter != nil {
+		if p, err = cfg.Filter.Compile(filter.Target{Link: l.link, SnapLen: uint32(cfg.SnapLen)}); err != nil {
+			return err
+		}
+	}
+	code := make([]syscall.BpfInsn, len(p))
+	for i, c := range p {
+		code[i] = syscall.BpfInsn{Code: c.Op, Jt: c.Jt, Jf: c.Jf, K: c.K}
+	}
+	if err := syscall.SetBpf(l.fd, code); err != nil { // it also forgets what came since the interface was attached
+		return fmt.Errorf("filter of %d instructions: %w", len(code), err)
 	}
 	if cfg.Promiscuous && i.Flags&net.FlagLoopback == 0 {
 		if err := ioctl(l.fd, unix.BIOCPROMISC, nil); err != nil {

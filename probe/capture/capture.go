@@ -6,6 +6,7 @@ import (
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/filter"
 )
 
 // Frame is one captured frame.
@@ -89,6 +90,9 @@ type LiveConfig struct {
 	RingSize    int    // bytes of buffer shared with the kernel, MinRingSize to MaxRingSize; rounded up to whole MiB. 0: the default
 	SnapLen     int    // bytes taken of each frame, MinSnapLen to MaxSnapLen. 0: the default, enough for the headers
 	Promiscuous bool   // also take frames for other stations
+
+	// Filter is run by the kernel: other frames are neither delivered nor counted. nil: all are taken.
+	Filter *filter.Filter
 }
 
 // Validate reports all that is wrong with the configuration.

@@ -12,4 +12,8 @@
 // interface. Only on Linux's loopback, where every packet would come twice, the leaving copy is left out. A tag that the
 // network card took off (VLAN offload) is put back into the frame. A VLAN's packets are also seen, tagged, on its parent
 // interface: capturing both counts them twice.
+//
+// A filter (package probe/filter) is run by the kernel, which copies nothing of other frames, and of those it takes the
+// first SnapLen bytes. On Linux it sees frames before the tag is put back: "tcp" takes tagged frames too, whose outermost
+// tag only vlan asks about.
 package capture

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/filter"
 )
 
 const (
@@ -87,8 +88,19 @@ func (l *Live) open(cfg LiveConfig) error {
 	if err := unix.Pipe2(l.stop[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return fmt.Errorf("pipe: %w", err)
 	}
-	if err := cut(l.fd, cfg.SnapLen); err != nil {
-		return fmt.Errorf("snap length: %w", err)
+	// Before bind: no packet comes by that the filter has not seen.
+	if cfg.Filter == nil {
+		if err := cut(l.fd, cfg.SnapLen); err != nil {
+			return fmt.Errorf("snap length: %w", err)
+		}
+	} else {
+		p, err := cfg.Filter.Compile(filter.Target{Link: l.link, SnapLen: uint32(cfg.SnapLen), Kernel: true})
+		if err != nil {
+			return err
+		}
+		if err := attach(l.fd, p); err != nil {
+			return fmt.Errorf("filter of %d instructions: %w", len(p), err)
+		}
 	}
 	if l.ring, err = newRing(l.fd, cfg.RingSize); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caprock-net/caprock/probe/filter"
 )
 
 // hardwareType returns the ARPHRD_ value of an interface.
@@ -31,9 +33,16 @@ func hardwareType(name string) (uint16, error) {
 
 // cut takes only the first n bytes of each packet: a socket filter of one instruction.
 func cut(fd, n int) error {
-	filter := [1]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(n)}}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	return attach(fd, filter.Program{{Op: unix.BPF_RET | unix.BPF_K, K: uint32(n)}})
+}
+
+// attach makes a program the socket's filter.
+func attach(fd int, p filter.Program) error {
+	code := make([]unix.SockFilter, len(p))
+	for i, c := range p {
+		code[i] = unix.SockFilter{Code: c.Op, Jt: c.Jt, Jf: c.Jf, K: c.K}
+	}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]})
 }
 
 // refuse takes no more packets.

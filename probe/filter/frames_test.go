@@ -46,7 +46,9 @@ func frames(r *rand.Rand, link dissect.LinkType, n int) [][]byte {
 		case 0:
 			b = b[:r.IntN(len(b)+1)]
 		case 1:
-			b[r.IntN(len(b))] = byte(r.Uint32())
+			if i := r.IntN(len(b)); i >= 4 || link == dissect.LinkEthernet { // of families we know more than tcpdump
+				b[i] = byte(r.Uint32())
+			}
 		}
 		list[i] = b
 	}

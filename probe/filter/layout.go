@@ -22,13 +22,14 @@ const (
 	maxLength  = 1500 // not a type but an 802.3 length up to here
 )
 
-// What Linux keeps beside a packet is loaded from these places (SKF_AD_ in <linux/filter.h>).
+// What Linux keeps beside a packet is loaded from these places (SKF_AD_OFF, SKF_LL_OFF in <linux/filter.h>).
 const (
-	ancillary        = 0xfffff000
+	ancillary        = -0x1000
 	skbProtocol      = ancillary + 0
 	skbPacketType    = ancillary + 4
 	skbTag           = ancillary + 44
 	skbTagPresent    = ancillary + 48
+	skbLinkHeader    = -0x200000 // where it begins
 	packetOutgoing   = 4
 	cookedHeader     = 16
 	pppIPv4, pppIPv6 = 0x0021, 0x0057
@@ -83,7 +84,7 @@ func (l *layout) typed() bool {
 // loadType loads the Ethernet or PPP type.
 func (l *layout) loadType() bpf.RawInstruction {
 	if l.target.Kernel && l.target.Link == dissect.LinkSLL && l.typeAt == 14 {
-		return ins(ld|abs|sizeW, skbProtocol)
+		return at(skbProtocol, sizeW)
 	}
 	return at(l.typeAt, sizeH)
 }
@@ -147,8 +148,16 @@ func (l *layout) firstFragment() *predicate {
 	return not(&predicate{load: []bpf.RawInstruction{at(l.payload+6, sizeH)}, jump: jumpSet, k: 0x1fff})
 }
 
-// descend moves on behind a tag of Ethernet (4 bytes, the last two of them a type).
-func (l *layout) descend() {
+// tag returns where a tag of Ethernet lies, and moves on behind it: 4 bytes, the last two of them a type.
+func (l *layout) tag() (at int) {
+	if l.target.Kernel && l.target.Link == dissect.LinkSLL && !l.beside {
+		// Linux takes the tag off all packets that arrive, but of those that leave perhaps not: then the packet begins
+		// behind it all the same.
+		l.typeAt = skbLinkHeader + 12 + 4*l.tags
+		return l.typeAt - 2
+	}
+	at = l.payload
 	l.typeAt = l.payload + 2
 	l.payload += 4
+	return at
 }

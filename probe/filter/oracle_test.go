@@ -361,9 +361,8 @@ ether proto 0x800 and ip proto 6 and not net 10.0.0.0/8
 // TestTcpdumpAgrees compares verdicts with those of tcpdump's programs, on generated frames of all link types.
 func TestTcpdumpAgrees(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2))
 	for link := range links {
-		sample := frames(r, link, 3000)
+		sample := frames(rand.New(rand.NewPCG(1, uint64(link))), link, 4000)
 		list := expressions
 		if link != dissect.LinkEthernet {
 			list = everywhere

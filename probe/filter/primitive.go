@@ -253,7 +253,7 @@ func (t passageTest) predicate(l *layout) (*predicate, error) {
 	var p *predicate
 	switch {
 	case l.target.Kernel:
-		p = compare(ins(ld|abs|sizeW, skbPacketType), 0xffffffff, jumpEq, packetOutgoing)
+		p = compare(at(skbPacketType, sizeW), 0xffffffff, jumpEq, packetOutgoing)
 	case l.target.Link == dissect.LinkSLL:
 		p = equal(0, sizeH, packetOutgoing)
 	case l.target.Link == dissect.LinkSLL2:
@@ -305,13 +305,13 @@ func (t headerTest) vlan(l *layout) (*predicate, error) {
 		if t.any {
 			return yes, nil
 		}
-		return compare(ins(ld|abs|sizeW, skbTag), 0x0fff, jumpEq, t.value), nil
+		return compare(at(skbTag, sizeW), 0x0fff, jumpEq, t.value), nil
 	}
 	p := or(l.network(etherVLAN), l.network(etherQinQ), l.network(etherOldQ))
+	at := l.tag()
 	if !t.any {
-		p = and(p, masked(l.payload, sizeH, t.value, 0x0fff))
+		p = and(p, masked(at, sizeH, t.value, 0x0fff))
 	}
-	l.descend()
 	return p, nil
 }
 
