@@ -361,9 +361,12 @@ func TestTLSRefusals(t *testing.T) {
 			}
 			var log bytes.Buffer
 			e := open(t, Config{Destinations: []string{"tls://" + s.addr()}, TLS: test.client, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			st := e.destinations[0].(*stream)
+			st.mu.Lock()
+			st.patience.drain = 50 * time.Millisecond
+			st.mu.Unlock()
 			give(t, e, 0, 100)
 			e.Flush(second)
-			st := e.destinations[0].(*stream)
 			for end := time.Now().Add(5 * time.Second); st.snapshot().Errors[FaultTLS] < 2; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("errors %v", st.snapshot().Errors)
