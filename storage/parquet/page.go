@@ -163,8 +163,9 @@ func readPage(b []byte, limit int, scratch *[]byte) (h pageHeader, body, rest []
 		return h, nil, nil, corrupt("checksum of a page")
 	}
 	z := decompressors.Get().(*zstd.Decoder)
-	*scratch = room(*scratch, int(h.rawSize))
-	body, err = z.DecodeAll(body, (*scratch)[:0:h.rawSize])
+	// Room to spare: where the output just fits, the decoder checks every copy and takes up to an eighth longer.
+	*scratch = room(*scratch, 2*int(h.rawSize)+64)
+	body, err = z.DecodeAll(body, (*scratch)[:0])
 	decompressors.Put(z)
 	if err != nil {
 		return h, nil, nil, corrupt("zstd: %v", err)
