@@ -85,11 +85,15 @@ func newNfacctd(t *testing.T) judge {
 	config := filepath.Join(dir, "nfacctd.conf")
 	text := fmt.Sprintf("daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: %d\nplugins: print\n", port) +
 		"aggregate: src_host,dst_host,src_port,dst_port,proto,tcpflags,timestamp_start,timestamp_end\n" +
-		"print_output: csv\nprint_output_file: " + n.file + "\nprint_output_file_append: true\nprint_refresh_time: 60\n"
+		"print_output: csv\nprint_output_file: " + n.file + "\nprint_output_file_append: true\nprint_refresh_time: 3\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.program = launch(t, listens(port), name, "-f", config)
+	// Flows that come before the plugin has run once are lost.
+	ready := func(p *program) bool {
+		return strings.Contains(p.out.String(), "Purging cache - END") && listens(port)(p)
+	}
+	n.program = launch(t, ready, name, "-f", config)
 	return n
 }
 
@@ -98,6 +102,8 @@ func (n *nfacctd) address() string { return fmt.Sprintf("127.0.0.1:%d", n.port) 
 func (n *nfacctd) judgement(t *testing.T, _ uint64) (tally, flowTable) {
 	t.Helper()
 	n.drained(n.port)
+	// What its plugin has not read it forgets when it ends. Once the plugin has written flows, it reads.
+	eventually(t, n.written, func() string { return "nfacctd writes nothing\n" + n.out.String() })
 	out := n.stop(syscall.SIGINT)
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "WARN") || strings.HasPrefix(line, "ERROR") {
@@ -123,6 +129,16 @@ func (n *nfacctd) judgement(t *testing.T, _ uint64) (tally, flowTable) {
 		sum = sum.plus(tally{1, s.packets, s.bytes})
 	}
 	return sum, flows
+}
+
+// written looks at the log, which has a line for each writing: "*** Purging cache - END (PID: 5, QN: 1345/1345, ET: 1) ***".
+func (n *nfacctd) written() bool {
+	for line := range strings.Lines(n.out.String()) {
+		if _, count, ok := strings.Cut(line, "QN: "); ok && !strings.HasPrefix(count, "0/") {
+			return true
+		}
+	}
+	return false
 }
 
 // tshark decodes datagrams that the test itself has received.
