@@ -350,8 +350,10 @@ func TestFailingDisk(t *testing.T) {
 			m.mu.Lock()
 			failing = false
 			m.mu.Unlock()
-			for w.Stats().Failing != "" || w.Stats().Queued > 0 {
-				time.Sleep(time.Millisecond)
+			for deadline := time.Now().Add(30 * time.Second); w.Stats().Failing != "" || w.Stats().Queued > 0; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("the disk works again, the writer does not: %+v", w.Stats())
+				}
 			}
 			if err := end(); err != nil {
 				t.Fatal(err)

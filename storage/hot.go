@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"strconv"
@@ -137,7 +138,11 @@ func (h *hot) cutBack() error {
 // finish gives the file its final name, after a rewrite if that is worth it. A file without flows is removed.
 func (h *hot) finish(w *Writer) error {
 	if h.app.RowGroups() == 0 {
-		return errors.Join(h.f.Close(), h.folder.Remove(h.path()))
+		if err := h.folder.Remove(h.path()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		h.close(w)
+		return nil
 	}
 	if h.wantsRewrite(w.cfg.RowGroup) && (h.app.Rows() <= lastRewrite || !w.ending.Load()) {
 		if err := h.rewrite(w.cfg.RowGroup); err != nil {
@@ -162,7 +167,15 @@ func (h *hot) finish(w *Writer) error {
 		w.mishap("sync of the folder", err) // the rename is done; after a power loss it may be undone, and is repeated
 	}
 	w.cfg.Logger.Info("file finished", "file", path.Join(h.dir, finished.String()), "flows", h.app.Rows(), "bytes", h.app.Size())
-	return h.f.Close()
+	h.close(w)
+	return nil
+}
+
+// close closes a file that is done with: what is in it was synced, so an error costs nothing.
+func (h *hot) close(w *Writer) {
+	if err := h.f.Close(); err != nil {
+		w.mishap("close", err)
+	}
 }
 
 func (h *hot) wantsRewrite(rowGroup int) bool {

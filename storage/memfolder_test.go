@@ -70,7 +70,7 @@ func (m *memFolder) OpenFile(name string, flag int) (file, error) {
 		m.entries[name] = f
 		m.changed()
 	case flag&os.O_TRUNC != 0:
-		f.data = nil
+		f.data, f.dropped = nil, nil
 	}
 	return &memHandle{folder: m, f: f}, nil
 }

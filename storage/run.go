@@ -188,8 +188,8 @@ func (w *Writer) unstickNow() {
 			return
 		}
 		if w.stuck.from = to; kept {
-			w.stuck = stuckBatch{}
-			return
+			b = nil
+			break
 		}
 	}
 	hadFailed := w.stuck.attempts > 0
@@ -197,7 +197,9 @@ func (w *Writer) unstickNow() {
 	if hadFailed {
 		w.recoveredFrom()
 	}
-	w.memory.put(b)
+	if b != nil {
+		w.memory.put(b)
+	}
 }
 
 // failed counts an error, and logs the first of a row and then fewer and fewer.

@@ -174,10 +174,15 @@ func (s *slot) cutJournal(cutAfter int64) error {
 	return err
 }
 
-// due reports whether an append is worth it now: a full row group, or flows that have waited long enough for the price of
-// one more footer.
+// due reports whether an append is worth it now: what failed before, a full row group, or flows that have waited long enough
+// for the price of one more footer.
 func (s *slot) due(cfg *Config, now time.Time) bool {
-	if s.rows == 0 || now.Before(s.retry) {
+	switch {
+	case now.Before(s.retry):
+		return false
+	case s.attempts > 0:
+		return true // also without flows: only the file's end may have failed
+	case s.rows == 0:
 		return false
 	}
 	age := now.Sub(s.spans[0].born)
