@@ -176,7 +176,8 @@ func (s *slot) takePart(w *Writer, n fileName) (stored uint64, err error) {
 	app, torn, err := parquet.Recover(h.f, size)
 	switch {
 	case err == nil:
-		h.app, h.good = app, app.Size()
+		h.app, h.good, h.earlier = app, app.Size(), app.Meta()[keyLedger]
+		_, mayGoOn := h.earlierKey()
 		w.stats.Recovered.TornBytes += torn
 		stored = sequenceOf(app.Meta())
 		if s.hot != nil {
@@ -184,7 +185,7 @@ func (s *slot) takePart(w *Writer, n fileName) (stored uint64, err error) {
 				return 0, err
 			}
 		}
-		if s.hot = h; h.full(w.maxGroups) {
+		if s.hot = h; h.full(w.maxGroups) || !mayGoOn {
 			return stored, s.finishPart(w)
 		}
 		s.part = n.part

@@ -13,9 +13,14 @@ import (
 
 const (
 	keySequence = "caprock.journal_seq" // number of the last frame whose flows a Parquet file of a slot has
-	keyLedger   = "caprock.ledger"      // JSON
+	keyLedger   = "caprock.ledger"      // JSON, of the last run that wrote to the file; those before have .1, .2 and so on behind it
 
 	maxGroups = 100 // row groups of a part; then the next one begins
+
+	// A file that runs have left behind one after the other, each with its ledger, is not gone on with when it has so many,
+	// or so many bytes of them: they stand in every footer.
+	maxLedgers  = 8
+	ledgerBytes = 256 << 10
 
 	// A file is rewritten when it is finished if a full row group would hold tinyGroup average ones, or if old footers
 	// take more than deadShare of it.
@@ -37,6 +42,8 @@ type hot struct {
 	good   int64 // size after the last good append
 	footer int64 // bytes of its footer, which the next one makes dead; 0 when not known
 	broken bool  // a later one failed and has not been taken back
+	// earlier is the ledger of the run that left the file behind, until one of this run takes its key.
+	earlier string
 }
 
 // syncTracker remembers that a sync failed: the kernel may have dropped what it could not write, and the next sync says
@@ -95,6 +102,21 @@ func (h *hot) path() string { return path.Join(h.dir, h.name.String()) }
 // full reports whether the next append belongs into another part.
 func (h *hot) full(maxGroups int) bool { return h.app.RowGroups() >= maxGroups }
 
+// earlierKey returns the key under which the earlier ledger is kept. It returns false when there are too many already.
+func (h *hot) earlierKey() (key string, ok bool) {
+	meta := h.app.Meta()
+	size := len(h.earlier)
+	for n := 1; n < maxLedgers; n++ {
+		key = keyLedger + "." + strconv.Itoa(n)
+		text, taken := meta[key]
+		if !taken {
+			return key, size <= ledgerBytes
+		}
+		size += len(text)
+	}
+	return "", false
+}
+
 // affordable reports whether old footers stay few with one more append.
 func (h *hot) affordable() bool {
 	dead := h.app.DeadBytes() + h.footer
@@ -105,6 +127,10 @@ func (h *hot) affordable() bool {
 func (h *hot) append(group *parquet.RowGroup, seq uint64, ledger []byte) error {
 	meta := map[string]string{keySequence: strconv.FormatUint(seq, 10)}
 	if ledger != nil {
+		if h.earlier != "" {
+			key, _ := h.earlierKey()
+			meta[key] = h.earlier
+		}
 		meta[keyLedger] = string(ledger)
 	}
 	if err := h.app.Append(group, meta); err != nil {
@@ -113,6 +139,9 @@ func (h *hot) append(group *parquet.RowGroup, seq uint64, ledger []byte) error {
 	}
 	h.footer = h.app.Size() - h.good - int64(group.Size())
 	h.good = h.app.Size()
+	if ledger != nil {
+		h.earlier = ""
+	}
 	return nil
 }
 

@@ -125,7 +125,8 @@ func (w *Writer) drain() error {
 		}
 		return w.giveUpQueue()
 	}
-	w.closing = append(w.closing, w.open...)
+	slices.Reverse(w.open)
+	w.closing = append(w.closing, w.open...) // oldest first
 	w.open = nil
 	var errs []error
 	kept := w.closing[:0]
