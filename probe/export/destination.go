@@ -126,7 +126,7 @@ func (d *destination) move(a netip.AddrPort) {
 		d.complain(faultOf(err), err)
 		return
 	}
-	d.log.Info("sending to another address", "from", from.String(), "to", a.String())
+	d.log.Debug("a new socket", "from", from.String(), "to", a.String()) // that the name moved is told by the resolver
 }
 
 // fail notes an error. When they do not cease, the name is looked up again and its next address tried; or the same one

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -46,7 +47,8 @@ func (s *stream) run(ctx context.Context) {
 			return
 		}
 		s.resolver.ask()
-		if time.Since(began) >= s.patience.lived {
+		lived := time.Since(began) >= s.patience.lived
+		if lived {
 			wait = s.patience.backoff
 		}
 		// Half of the time is random, so that the probes of a collector that comes back do not come all at once.
@@ -54,7 +56,9 @@ func (s *stream) run(ctx context.Context) {
 			return
 		}
 		wait = min(2*wait, s.patience.longest)
-		at = s.resolver.after(at)
+		if !lived || !slices.Contains(s.resolver.addresses(), at) {
+			at = s.resolver.after(at)
+		}
 	}
 }
 
