@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
@@ -41,7 +42,7 @@ type File struct {
 }
 
 // OpenFile opens a capture of a folder by its base name, whether it is finished or not. The error is os.ErrNotExist when
-// the ring has deleted it.
+// the ring has deleted it, or when nothing has been written to it yet.
 func OpenFile(dir, base string) (*File, error) {
 	f := &File{}
 	var err error
@@ -88,6 +89,9 @@ func (f *File) readHeaders() error {
 		return err
 	}
 	if f.Link, err = readPcapHeader(b[:n]); err != nil {
+		if n < pcapHeaderLen && strings.HasPrefix(filepath.Base(f.path), tmpPrefix) {
+			return fmt.Errorf("just begun: %w", os.ErrNotExist)
+		}
 		return err
 	}
 	if f.index == nil {
