@@ -240,6 +240,64 @@ func TestFlowStreamsAreRead(t *testing.T) {
 	}
 }
 
+// TestFewFilesAreOpenAtATime: a folder has 8,760 files a year, and a shell's * may name as many.
+func TestFewFilesAreOpenAtATime(t *testing.T) {
+	const each, most = 300, 20
+	descriptors := func() int {
+		entries, err := os.ReadDir("/dev/fd")
+		if err != nil {
+			t.Skip("no list of open files: ", err)
+		}
+		return len(entries)
+	}
+	dir, streams := t.TempDir(), t.TempDir()
+	cfg := config(dir)
+	cfg.Nesting = 0
+	w := run(t, cfg)
+	w.write(10, slot0)
+	w.close()
+	first := filepath.Join(dir, "flows.2026-11-21.160000Z.parquet")
+	data := stream.AppendHeader(nil)
+	b := netflow.NewBatch(10)
+	fill(b, 1, 11, slot0)
+	data = stream.AppendFrame(data, 1, b)
+	paths := []string{dir}
+	for i := 1; i <= each; i++ {
+		slot := slot0.Add(time.Duration(i) * time.Hour).Format("2006-01-02.150405Z")
+		if err := os.Link(first, filepath.Join(dir, "flows."+slot+".parquet")); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(streams, fmt.Sprint(i))
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	before := descriptors()
+	s, err := storage.OpenSnapshot(paths, storage.Range{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n := descriptors() - before; n > most {
+		t.Errorf("%d files are open before anything is read", n)
+	}
+	rows, open := 0, 0
+	for c, err := range s.Chunks() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += c.Rows()
+		open = max(open, descriptors()-before)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rows != (2*each+1)*10 || open > most {
+		t.Errorf("%d flows with up to %d open files, want %d and %d", rows, open, (2*each+1)*10, most)
+	}
+}
+
 func TestDamagedFileIsNamedAndOthersAreRead(t *testing.T) {
 	dir := t.TempDir()
 	cfg := config(dir)

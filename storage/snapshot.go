@@ -41,7 +41,8 @@ type Snapshot struct {
 	sources []source
 }
 
-// source gives chunks in order. It holds files open between its making and close.
+// source gives chunks in order. Those of open slots, and pipes, are open between their making and close; finished files
+// and streams only while they are read, for there may be more of them than a process may have open.
 type source interface {
 	// chunks calls yield until that returns false, which it then returns too.
 	chunks(within Range, yield func(column.Chunk, error) bool) bool
@@ -306,6 +307,9 @@ func sniff(path string) (source, error) {
 	}
 	if string(head[:n]) == "PAR1" {
 		return &fileSource{of: File{Path: path}}, f.Close()
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		return &streamSource{name: path}, f.Close()
 	}
 	return &streamSource{name: path, r: io.MultiReader(byteReader(head[:n]), f), closer: f}, nil
 }

@@ -175,20 +175,27 @@ func (s *journalSource) chunks(within Range, yield func(column.Chunk, error) boo
 
 func (s *journalSource) close() error { return s.f.Close() }
 
-// streamSource is a flow stream in a file or pipe.
+// streamSource is a flow stream: a file, opened when it is read, or a pipe, open from the beginning and read once.
 type streamSource struct {
 	name   string
-	r      io.Reader
-	closer io.Closer // or nil
+	r      io.Reader // nil: the file of that name
+	closer io.Closer // of r, or nil
 }
 
 func (s *streamSource) chunks(within Range, yield func(column.Chunk, error) bool) bool {
-	if f, ok := s.closer.(*os.File); ok {
-		if _, err := f.Seek(0, io.SeekStart); err == nil { // not a pipe
-			s.r = f
+	r := s.r
+	if r == nil {
+		f, err := os.Open(s.name)
+		if err != nil {
+			return yield(nil, err)
 		}
+		defer f.Close()
+		if _, err := f.Seek(0, io.SeekStart); err != nil { // BSD: /dev/stdin goes on where it was
+			return yield(nil, err)
+		}
+		r = f
 	}
-	more, err := streamChunks(s.r, 0, within, yield)
+	more, err := streamChunks(r, 0, within, yield)
 	if err == io.EOF {
 		err = errEmpty
 	}
