@@ -9,6 +9,7 @@ import (
 	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/export"
+	"github.com/caprock-net/caprock/probe/filter"
 	"github.com/caprock-net/caprock/probe/flowcache"
 )
 
@@ -21,6 +22,8 @@ type Config struct {
 	RingSize    int  // bytes of kernel buffer for each interface; 0: capture.DefaultRingSize
 	SnapLen     int  // bytes taken of each frame; 0: capture.DefaultSnapLen
 	Promiscuous bool // also meter frames that are not for this station
+
+	Filter *filter.Filter // other packets are neither metered nor kept; nil: all are. The kernel runs it on interfaces
 
 	Cache  flowcache.Config // how packets become flows; a table for each interface
 	Export export.Config    // where they go; without destinations flows are counted and forgotten

@@ -13,6 +13,7 @@ import (
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/export"
+	"github.com/caprock-net/caprock/probe/filter"
 	"github.com/caprock-net/caprock/probe/flowcache"
 )
 
@@ -42,6 +43,7 @@ type meter struct {
 	unknown map[dissect.LinkType]bool // link types that have been complained of
 
 	recorder *archive.Recorder // nil: packets are not kept
+	matcher  *filter.Matcher   // of files; nil: every packet is metered
 
 	watched time.Time
 	told    capture.Stats // as of watched
@@ -53,7 +55,7 @@ type meter struct {
 }
 
 // verdicts counts frames by what became of them.
-type verdicts struct{ frames, bytes, nonIP, malformed, unsupported uint64 }
+type verdicts struct{ frames, bytes, nonIP, malformed, unsupported, filtered uint64 }
 
 func (v *verdicts) add(w verdicts) {
 	v.frames += w.frames
@@ -61,6 +63,7 @@ func (v *verdicts) add(w verdicts) {
 	v.nonIP += w.nonIP
 	v.malformed += w.malformed
 	v.unsupported += w.unsupported
+	v.filtered += w.filtered
 }
 
 // sourceState is a source and what came of it.
@@ -80,6 +83,9 @@ func newMeter(cfg *Config, q *queue) (*meter, error) {
 	}
 	m := &meter{cache: cache, queue: q, live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
 	m.emit = m.hand
+	if cfg.Filter != nil && !m.live {
+		m.matcher = filter.NewMatcher(cfg.Filter)
+	}
 	return m, nil
 }
 
@@ -88,8 +94,16 @@ func (m *meter) run(s *sourceState) error {
 	var err error
 	for frame := new(capture.Frame); ; {
 		if err = s.source.Next(frame); err == nil {
-			m.take(s, frame)
-			continue
+			wanted := true
+			if m.matcher != nil {
+				wanted, err = m.wants(s, frame)
+			}
+			if wanted {
+				m.take(s, frame)
+			}
+			if err == nil {
+				continue
+			}
 		}
 		if !errors.Is(err, capture.ErrIdle) {
 			break

@@ -382,6 +382,7 @@ func TestBalance(t *testing.T) {
 	for what, spoil := range map[string]func(*probe.Summary){
 		"source":    func(s *probe.Summary) { s.Sources[0].Packets++ },
 		"read":      func(s *probe.Summary) { s.Packets.NonIP++ },
+		"filtered":  func(s *probe.Summary) { s.Packets.Filtered++ },
 		"metered":   func(s *probe.Summary) { s.Flows.Held.Packets++ },
 		"bytes":     func(s *probe.Summary) { s.Packets.IPBytes++ },
 		"reasons":   func(s *probe.Summary) { s.Flows.Idle++ },

@@ -15,6 +15,7 @@ func (t tally) plus(u tally) tally {
 type summary struct {
 	Packets struct {
 		Read, Metered, Malformed uint64
+		Filtered                 uint64
 		NonIP                    uint64 `json:"non_ip"`
 		UnknownLink              uint64 `json:"unknown_link"`
 		IPBytes                  uint64 `json:"ip_bytes"`
@@ -40,7 +41,7 @@ func checkSummary(t *testing.T, stdout, stderr string, stored sums) summary {
 	if err := json.Unmarshal([]byte(stdout), &s); err != nil {
 		t.Fatalf("no summary (%v)\n%s%s", err, stdout, stderr)
 	}
-	if p := s.Packets; p.Read != p.Metered+p.NonIP+p.Malformed+p.UnknownLink {
+	if p := s.Packets; p.Read != p.Metered+p.NonIP+p.Malformed+p.UnknownLink+p.Filtered {
 		t.Errorf("packets read do not add up: %+v", p)
 	}
 	if got, want := s.Flows.Ended.plus(s.Flows.Held), (tally{s.Flows.Ended.Flows, s.Packets.Metered, s.Packets.IPBytes}); got != want {

@@ -30,6 +30,11 @@ At the end, and at each SIGUSR1, a summary goes to standard error: packets, flow
 and why; it adds up. With --summary json the one at the end is a JSON object on standard output instead.
 SIGTERM and SIGINT end the probe in order: all flows are ended and sent. A second one ends it at once.
 
+With --bpf other packets are neither metered nor archived: on interfaces the kernel leaves them out, and they are not
+counted; of files they are, as filtered. The language is tcpdump's (pcap-filter(7)), without names of hosts and networks;
+what is not supported is an error. On Linux the kernel takes the outermost VLAN tag off before the filter: "tcp" matches
+tagged packets too, and "vlan 5 and tcp" those of VLAN 5. In files tagged packets match only with vlan in front.
+
 When everything is open the process gives up what it does not need: root becomes the user nobody (--user), without
 capabilities; on Linux Landlock and a seccomp filter, on OpenBSD pledge and unveil leave it the captures, the sockets and
 the files it has been given, and no other files, programs or sockets.
@@ -48,6 +53,7 @@ const examples = `  probe -i eth0 -e 192.0.2.9:2055
   probe -i eth0 -i eth1 -e collector.example.net:4739 -e '[2001:db8::9]:4739' --active 1m
   probe -i eth0 -e tls://collector.example.net:4740 --tls-cert probe.pem --tls-key probe.key --tls-ca ca.pem
   probe -r monday.pcap.gz -e 127.0.0.1:2055 --protocol v9
+  probe -i eth0 -e 192.0.2.9:2055 --bpf 'net 10/8 and not port 22'
   tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
   probe -r a.pcap b.pcap --summary json
   probe -i eth0 -e 192.0.2.9:2055 --archive /var/packets --archive-max 200GiB`
@@ -62,8 +68,11 @@ type options struct {
 	noTCP     bool
 	summary   string
 	table     accounting
+	ipcad     ipcad
 	jail      jail
+	metrics   string
 	archive   archiveFlags
+	bpf       bpf
 	settings  cli.Settings
 }
 
@@ -86,6 +95,7 @@ func newOptions() (*options, *cobra.Command) {
 		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, o, args) },
 	}
 	o.register(cmd.Flags())
+	o.ipcad.out = cmd.ErrOrStderr
 	cmd.AddCommand(newCtl())
 	cmd.SetHelpCommand(&cobra.Command{Hidden: true}) // help is a file like any other; there is --help
 	complete := func(flag string, values []string) {
@@ -120,9 +130,12 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
+	o.bpf.register(f)
 	o.archive.register(f, c)
+	f.StringVar(&o.metrics, "metrics", "", "answer Prometheus at http://`ADDRESS:PORT`/metrics; without an address only on this machine")
 	o.jail.register(f)
 	o.table.register(f)
+	o.ipcad.register(f)
 	o.settings.Register(f)
 }
 
@@ -131,6 +144,9 @@ var summaries = []string{"text", "json", "none"}
 // complete makes the configuration out of flags, file and arguments.
 func (o *options) complete(args []string) error {
 	c := &o.config
+	if err := o.ipcad.apply(o); err != nil {
+		return cli.Exit(cli.StatusUsage, err)
+	}
 	c.Files = append(c.Files, args...)
 	c.Cache.Key = flowcache.KeyFields(o.key)
 	c.Cache.TCPExpiry = !o.noTCP
@@ -138,6 +154,7 @@ func (o *options) complete(args []string) error {
 	c.RingSize = o.ring.Int()
 	o.archive.complete(c)
 	errTable := o.table.apply(&c.Accounting)
+	errFilter := o.bpf.apply(c)
 	c.Export.MaxRate = int(o.rate)
 	if o.rate == rateAuto {
 		c.Export.MaxRate = 0
@@ -152,7 +169,7 @@ func (o *options) complete(args []string) error {
 	case len(c.Files) == 0 && len(c.Interfaces) == 0:
 		errs = append(errs, errors.New("nothing to meter: give --interface NAME or --read FILE"))
 	default:
-		errs = append(errs, errTable, c.Validate(), o.jail.validate(c))
+		errs = append(errs, errTable, errFilter, c.Validate(), o.jail.validate(c))
 	}
 	if !slices.Contains(summaries, o.summary) {
 		errs = append(errs, fmt.Errorf("summary %q: want %s", o.summary, strings.Join(summaries, ", ")))
