@@ -32,5 +32,3 @@ func parseEndpoint(text string) (endpoint, error) {
 
 // stream reports whether the transport is a connection, with a stream of messages in it.
 func (e endpoint) stream() bool { return e.transport != "udp" }
-
-func (e endpoint) String() string { return e.transport + "://" + net.JoinHostPort(e.host, e.port) }

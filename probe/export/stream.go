@@ -36,7 +36,6 @@ var usualPatience = patience{
 // has taken the whole message: a connection that breaks costs only what kernels held then. What was in ours is counted
 // (DestinationStats.Unconfirmed); what the collector's had received and the collector not read, only the collector knows.
 type stream struct {
-	endpoint endpoint
 	cfg      Config
 	tls      *tls.Config // nil: TCP
 	resolver *resolver
@@ -70,7 +69,7 @@ func newStream(name string, e endpoint, cfg *Config, tlsConfig *tls.Config) (*st
 		return nil, err
 	}
 	s := &stream{
-		endpoint: e, cfg: *cfg, resolver: r, patience: usualPatience, log: cfg.Logger.With("destination", name),
+		cfg: *cfg, resolver: r, patience: usualPatience, log: cfg.Logger.With("destination", name),
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}), queue: flowRing{bound: cfg.QueueFlows},
 		stats: DestinationStats{Destination: name, Remote: r.addresses()[0].String(), Stream: true},
 	}

@@ -33,6 +33,7 @@ func (s *stream) run(ctx context.Context) {
 	defer s.cancel()
 	var at netip.AddrPort // to be tried next
 	wait := s.patience.backoff
+	tried := 0 // addresses since the last pause
 	for !s.finished() && ctx.Err() == nil {
 		if !at.IsValid() {
 			at = s.resolver.addresses()[0]
@@ -51,14 +52,19 @@ func (s *stream) run(ctx context.Context) {
 		if lived {
 			wait = s.patience.backoff
 		}
+		addresses := s.resolver.addresses()
+		if !lived || !slices.Contains(addresses, at) {
+			at = s.resolver.after(at)
+		}
+		if tried++; tried < len(addresses) {
+			continue
+		}
+		tried = 0
 		// Half of the time is random, so that the probes of a collector that comes back do not come all at once.
 		if !s.pause(ctx, wait/2+rand.N(wait/2+1)) {
 			return
 		}
 		wait = min(2*wait, s.patience.longest)
-		if !lived || !slices.Contains(s.resolver.addresses(), at) {
-			at = s.resolver.after(at)
-		}
 	}
 }
 
