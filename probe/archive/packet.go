@@ -31,7 +31,7 @@ func appendPcapHeader(dst []byte, snapLen int, link dissect.LinkType) []byte {
 
 func readPcapHeader(b []byte) (dissect.LinkType, error) {
 	le := binary.LittleEndian
-	if len(b) < pcapHeaderLen || le.Uint32(b) != pcapMagic || le.Uint32(b[20:]) > math.MaxUint16 {
+	if len(b) < pcapHeaderLen || le.Uint32(b) != pcapMagic || le.Uint16(b[4:]) != 2 || le.Uint16(b[6:]) != 4 || le.Uint32(b[20:]) > math.MaxUint16 {
 		return 0, fmt.Errorf("%w: not a capture of a packet archive", ErrCorrupt)
 	}
 	return dissect.LinkType(le.Uint32(b[20:])), nil
