@@ -24,7 +24,7 @@ type layer struct {
 var layers = []layer{
 	{"cmd/internal/cli", nil, []string{"github.com/spf13/", "go.yaml.in/yaml/v3", "golang.org/x/term"}},
 	{"cmd/internal/flowtest", []string{"netflow", "storage"}, []string{"github.com/rogpeppe/go-internal/testscript"}},
-	{"cmd/", []string{"cmd/internal", "netflow", "probe", "collector", "storage"}, []string{"github.com/spf13/", "golang.org/x/sys", "golang.org/x/term"}},
+	{"cmd/", []string{"cmd/internal", "netflow", "probe", "collector", "storage"}, []string{"github.com/spf13/", "github.com/prometheus/client_golang", "golang.org/x/sys", "golang.org/x/term"}},
 	{"netflow", []string{"netflow"}, nil},
 	{"probe", []string{"netflow", "probe"}, []string{"golang.org/x/", "github.com/google/gopacket"}},
 	{"collector", []string{"netflow", "collector", "storage"}, []string{"golang.org/x/"}},

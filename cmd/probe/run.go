@@ -25,6 +25,11 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 	o.config.Logger = cli.Logger(stderr, o.settings.Verbose)
 	asked := cli.Catch(syscall.SIGUSR1)
 	defer asked.Stop()
+	daemon, err := openDaemon(o.metrics)
+	if err != nil {
+		return err
+	}
+	defer daemon.close()
 	p, err := probe.New(o.config)
 	if err != nil {
 		return advise(err)
@@ -32,6 +37,7 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 	if err := o.jail.shut(&o.config, o.config.Logger); err != nil {
 		return err
 	}
+	daemon.start(cmd.Context(), p, &o.config)
 	asked.Each(func() {
 		s := p.Summary()
 		_ = s.WriteText(stderr) // where should that be told?
