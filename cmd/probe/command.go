@@ -95,7 +95,7 @@ func newOptions() (*options, *cobra.Command) {
 		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, o, args) },
 	}
 	o.register(cmd.Flags())
-	o.ipcad.out = cmd.ErrOrStderr
+	o.ipcad.out, o.ipcad.changed = cmd.ErrOrStderr, cmd.Flags().Changed
 	cmd.AddCommand(newCtl())
 	cmd.SetHelpCommand(&cobra.Command{Hidden: true}) // help is a file like any other; there is --help
 	complete := func(flag string, values []string) {

@@ -41,6 +41,7 @@ func (j *jail) config(c *probe.Config) sandbox.Config {
 	if c.Archive.Dir != "" {
 		s.Writable = append(s.Writable, c.Archive.Dir)
 	}
+	shareAccounting(&c.Accounting, &s)
 	for _, d := range c.Export.Destinations {
 		if transport, rest, ok := strings.Cut(d, "://"); ok {
 			s.Connect = s.Connect || transport != "udp"
