@@ -115,18 +115,24 @@ func (d *destination) follow() {
 	}
 	d.seen = found
 	if !slices.Contains(*found, d.remote) {
-		d.move((*found)[0])
+		for _, a := range *found {
+			if d.move(a) {
+				break
+			}
+		}
 	}
 }
 
-func (d *destination) move(a netip.AddrPort) {
+// move reports whether there is a socket for the address.
+func (d *destination) move(a netip.AddrPort) bool {
 	from := d.remote
 	if err := d.connect(a); err != nil {
 		d.stats.Errors[faultOf(err)]++
 		d.complain(faultOf(err), err)
-		return
+		return false
 	}
 	d.log.Debug("a new socket", "from", from.String(), "to", a.String()) // that the name moved is told by the resolver
+	return true
 }
 
 // fail notes an error. When they do not cease, the name is looked up again and its next address tried; or the same one
@@ -146,8 +152,12 @@ func (d *destination) fail(f Fault) {
 	}
 	d.failures, d.moved = 0, now
 	d.resolver.ask()
-	if next := d.resolver.after(d.remote); next != d.remote || f == FaultUnreachable || f == FaultOther {
-		d.move(next)
+	next := d.remote
+	for range d.resolver.addresses() {
+		next = d.resolver.after(next)
+		if next == d.remote && f != FaultUnreachable && f != FaultOther || d.move(next) {
+			return
+		}
 	}
 }
 

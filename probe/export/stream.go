@@ -15,19 +15,20 @@ const DefaultQueueFlows = 1 << 16
 
 // patience is how long a stream waits for what.
 type patience struct {
-	connect  time.Duration // for a connection, and then for the TLS handshake
-	settle   time.Duration // at least, for a collector that accepts connections only to close them
-	write    time.Duration // for room to write one message
-	backoff  time.Duration // after the first failure to connect; doubled with each one more
-	longest  time.Duration // bound of backoff
-	lived    time.Duration // a connection that lasted so long was none of the failures
-	drain    time.Duration // at the end, for what is queued to be sent
-	goodbye  time.Duration // at the end, for the collector to close
-	complain time.Duration // between lines in the log
+	connect   time.Duration // for a connection, and then for the TLS handshake
+	settle    time.Duration // at least, for a collector that accepts connections only to close them
+	settleTLS time.Duration // the same, with a certificate to verify
+	write     time.Duration // for room to write one message
+	backoff   time.Duration // after the first failure to connect; doubled with each one more
+	longest   time.Duration // bound of backoff
+	lived     time.Duration // a connection that lasted so long was none of the failures
+	drain     time.Duration // at the end, for what is queued to be sent
+	goodbye   time.Duration // at the end, for the collector to close
+	complain  time.Duration // between lines in the log
 }
 
 var usualPatience = patience{
-	connect: 10 * time.Second, settle: 50 * time.Millisecond, write: 30 * time.Second, backoff: 500 * time.Millisecond, longest: 30 * time.Second,
+	connect: 10 * time.Second, settle: 50 * time.Millisecond, settleTLS: 250 * time.Millisecond, write: 30 * time.Second, backoff: 500 * time.Millisecond, longest: 30 * time.Second,
 	lived: 10 * time.Second, drain: 5 * time.Second, goodbye: 2 * time.Second, complain: complainEvery,
 }
 

@@ -160,7 +160,6 @@ func TestOpenSSL(t *testing.T) {
 	}
 	e := open(t, Config{Destinations: []string{fmt.Sprintf("tls://127.0.0.1:%d", port)}, TLS: a.client()})
 	flows, _ := some(e)
-	e.destinations[0].(*stream).patience.drain = 10 * time.Second
 	d := finish(t, e).Destinations[0]
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

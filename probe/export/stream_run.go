@@ -115,7 +115,11 @@ func (s *stream) session(ctx context.Context, at netip.AddrPort) error {
 		close(gone)
 	}()
 	s.connected(conn, at)
-	err = s.send(ctx, conn, tcp, gone, max(2*roundTrip, s.patience.settle))
+	settle := s.patience.settle
+	if s.tls != nil {
+		settle = s.patience.settleTLS
+	}
+	err = s.send(ctx, conn, tcp, gone, max(2*roundTrip, settle))
 	if err == nil {
 		err = closeOrderly(conn, gone, s.patience.goodbye)
 	}
