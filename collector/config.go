@@ -33,6 +33,10 @@ type Config struct {
 // longer than a busy machine or its disk keeps the collector from running.
 const DefaultReceiveBuffer = 64 << 20
 
+// patience is how long a collector that is stopped finishes files when Parquet is far behind; service managers kill what
+// takes much longer. One that reads captures has nobody to take up the rest, and finishes.
+const patience = 20 * time.Second
+
 // DefaultConfig listens on port 2055, any address, and keeps hourly files in folders by year, month and day.
 func DefaultConfig() Config {
 	s := storage.DefaultConfig()
@@ -75,5 +79,8 @@ func (c *Config) Validate() error {
 func (c *Config) storage() storage.Config {
 	s := storage.DefaultConfig()
 	s.Dir, s.Rotate, s.Nesting, s.Sync, s.Logger = c.Dir, c.Rotate, c.Nesting, c.Sync, c.Logger
+	if len(c.Read) == 0 {
+		s.Patience = patience
+	}
 	return s
 }

@@ -19,6 +19,7 @@ type Config struct {
 	RowGroup    int           // rows of a Parquet row group
 	MaxInterval time.Duration // a row group is appended after so long even if it is not full
 	Queue       int           // batches that Write accepts beyond what has been put into the journal
+	Patience    time.Duration // of Run, told to end, with Parquet; then the rest is left in the journal. 0: without end
 
 	// Now ends slots in which no flow arrives any more. A program that replays old datagrams gives the time of the
 	// last one.

@@ -380,3 +380,37 @@ func TestFailingDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestPatience stops a writer whose Parquet is far behind: the rest stays in the journal, durable, and the next one has it.
+func TestPatience(t *testing.T) {
+	const flows = 20000
+	cfg := memConfig(100)
+	cfg.Patience = 100 * time.Millisecond
+	m := newMemFolder()
+	m.slow = 50 * time.Millisecond
+	w, end := memRun(t, m, cfg)
+	memWrite(t, w, 1, flows/100, 100, testSlot, time.Second)
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	st := w.Stats()
+	if st.Flows != flows || st.Pending == 0 || st.Stored == 0 || st.Durable != flows || st.Lost.Total() != 0 {
+		t.Errorf("%+v", st)
+	}
+	for what, image := range map[string]map[string][]byte{"process": m.image(), "machine": m.powerLoss(nil)} {
+		ids, err := idsIn(lay(t, image))
+		if err == nil {
+			err = wantFirst(ids, flows)
+		}
+		if err != nil {
+			t.Errorf("end of the %s: %v", what, err)
+		}
+		cfg.Patience = 0
+		if _, ids, err = recovered(t, image, cfg, testSlot.Add(time.Hour)); err == nil {
+			err = wantFirst(ids, flows)
+		}
+		if err != nil {
+			t.Errorf("end of the %s, next start: %v", what, err)
+		}
+	}
+}

@@ -34,7 +34,7 @@ type stuckBatch struct {
 
 // Run stores what Write hands over until ctx ends; then it stores what it has accepted, finishes the open slot, gives the
 // folder back, and returns nil, or what kept it from that: flows that are then only in the journal are taken up by the
-// next NewWriter. Run must be called once.
+// next NewWriter. It is no failure to leave them there because Config.Patience is over. Run must be called once.
 func (w *Writer) Run(ctx context.Context) error {
 	jobs, results := make(chan *job, 1), make(chan *job, 1)
 	syncs, synced := make(chan *syncRun, 1), make(chan *syncRun, 1)
@@ -81,6 +81,9 @@ func (w *Writer) Run(ctx context.Context) error {
 			done, draining = nil, true
 			w.queue.close()
 			w.ending.Store(true)
+			if w.cfg.Patience > 0 {
+				w.giveUp = time.Now().Add(w.cfg.Patience)
+			}
 			w.forgive()
 		}
 		if draining {
@@ -97,7 +100,7 @@ func (w *Writer) Run(ctx context.Context) error {
 	close(syncs)
 	helpers.Wait()
 	if len(errs) == 0 {
-		w.count(func(s *WriterStats) { s.Durable = s.Stored })
+		w.count(func(s *WriterStats) { s.Durable = s.Flows - s.Lost.Unreadable })
 	}
 	return errors.Join(append(errs, w.Close())...)
 }
@@ -138,6 +141,32 @@ func (w *Writer) drain() error {
 		kept = append(kept, s)
 	}
 	w.closing = kept
+	if len(kept) > 0 && w.job == nil && !w.giveUp.IsZero() && time.Now().After(w.giveUp) {
+		errs = append(errs, w.leave())
+	}
+	return errors.Join(errs...)
+}
+
+// leave leaves the slots that are not finished as they are, safe from a loss of power, to the next NewWriter.
+func (w *Writer) leave() error {
+	var errs []error
+	rows := 0
+	for _, s := range w.closing {
+		rows += s.rows
+		var err error
+		if s.journal.damaged {
+			err = s.cutJournal(w.cutAfter)
+		}
+		if err == nil {
+			err = s.journal.f.Sync()
+		}
+		if err == nil {
+			err = syncFolders(w.folder, s.dir)
+		}
+		errs = append(errs, err, s.abandon())
+	}
+	w.cfg.Logger.Warn("flows are left in the journal for the next start", "flows", rows, "slots", len(w.closing))
+	w.closing = nil
 	return errors.Join(errs...)
 }
 

@@ -35,6 +35,7 @@ type Writer struct {
 	stuck   stuckBatch
 	job     *job // running, or nil
 	syncing bool
+	giveUp  time.Time // of appends: what is not in Parquet then stays in the journal; zero: never
 
 	firstRetry time.Duration // as the constants, but for tests
 	maxGroups  int

@@ -30,8 +30,9 @@ journal beside it. flowcat, flowprint and flowstat read all of them. What a cras
 With --read it takes the export datagrams out of packet captures instead, with the exporters' addresses and the times
 of the capture, and ends. Give captures in the order of their time.
 
-SIGTERM and SIGINT end it: it takes in what has arrived, finishes the file, and exits. SIGUSR1 prints the accounting to
-standard error: what came from whom, and what was lost, by reason. SIGHUP is ignored.
+SIGTERM and SIGINT end it: it takes in what has arrived, finishes the file, and exits; what that takes longer than 20 s
+for stays in the journal for the next start. SIGUSR1 prints the accounting to standard error: what came from whom, and
+what was lost, by reason. SIGHUP is ignored.
 
 Exit status: 0 after an orderly end, 1 after a failure, 2 for wrong usage.`
 
