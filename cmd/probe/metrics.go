@@ -124,6 +124,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	count(descUnmetered, s.Packets.NonIP, "non_ip")
 	count(descUnmetered, s.Packets.Malformed, "malformed")
 	count(descUnmetered, s.Packets.UnknownLink, "unknown_link")
+	count(descUnmetered, s.Packets.Filtered, "filtered")
 	count(descEnded, s.Flows.Idle, "idle")
 	count(descEnded, s.Flows.Active, "active")
 	count(descEnded, s.Flows.EndOfFlow, "end_of_flow")

@@ -2,7 +2,7 @@ package capture
 
 import (
 	"bytes"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,15 +39,16 @@ func TestFilter(t *testing.T) {
 		{"ether proto 0x88cc or (vlan 6 and ip[7] >= 6)", 6},
 	} {
 		for _, name := range []string{"near", "any"} {
-			if name == "any" && strings.Contains(test.text, "vlan 7") {
-				continue // of a packet that leaves Linux passes on one tag only: the filter sees more than the frame has
+			sent := sent
+			if name == "any" { // Linux passes on one tag only of packets without link header: the filter sees more
+				sent = slices.DeleteFunc(slices.Clone(sent), func(b []byte) bool { return b[12] == 0x88 })
 			}
 			f, err := filter.Parse(test.text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := open(t, LiveConfig{Interface: name, RingSize: MinRingSize})
-			some := open(t, LiveConfig{Interface: name, RingSize: MinRingSize, Filter: f})
+			all := open(t, LiveConfig{Interface: name, RingSize: 16 << 20})
+			some := open(t, LiveConfig{Interface: name, RingSize: 16 << 20, Filter: f})
 			send(t, "far", sent...)
 			time.Sleep(20 * time.Millisecond)
 			got, whole := collect(t, some), collect(t, all)
@@ -89,7 +90,7 @@ func TestFilterOfPackets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := open(t, LiveConfig{Interface: "any", RingSize: MinRingSize, Filter: f})
+		l := open(t, LiveConfig{Interface: "any", RingSize: 16 << 20, Filter: f})
 		var sent [][]byte
 		for i := range 10 {
 			sent = append(sent, ethernet(i, 78+i)) // 100 bytes, 102 with the header of LINKTYPE_LINUX_SLL
@@ -126,7 +127,7 @@ func TestFilterCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize, SnapLen: 70, Filter: f})
+	l := open(t, LiveConfig{Interface: "near", RingSize: 16 << 20, SnapLen: 70, Filter: f})
 	send(t, "far", ethernet(1, 1000))
 	time.Sleep(20 * time.Millisecond)
 	got := collect(t, l)

@@ -131,7 +131,7 @@ func (l *layout) network(etherType uint32) *predicate {
 // family tests for an address family in front of the packet, in either byte order.
 func family(f uint32) *predicate { return or(equal(0, sizeW, f), equal(0, sizeW, f<<24)) }
 
-// transport tests for a protocol over IPv4.
+// transport4 tests for a protocol over IPv4.
 func (l *layout) transport4(protocol uint32) *predicate {
 	return and(l.network(etherIPv4), equal(l.payload+9, sizeB, protocol))
 }
