@@ -10,6 +10,9 @@
 // The capture times of packets drive all timeouts, so that a file gives the flows that the live traffic gave. A live
 // interface without packets goes by the clock of the machine.
 //
+// With [Config].Accounting the packets of each batch are also counted in a table of package account, one for all interfaces,
+// and package console answers IPCAD's commands about it, which never hold a meter for more than some thousand rows.
+//
 // What is lost, and where. A meter that is too slow loses packets in the kernel, which counts them. When the
 // collectors' side is too slow (pacing, a blocked socket), up to [QueueFlows] flows wait; then a live probe loses flows, and
 // counts them, rather than packets; reading a file waits instead. The exporter counts what a protocol cannot carry and what
