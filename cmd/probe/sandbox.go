@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -90,7 +91,9 @@ func (j *jail) shut(c *probe.Config, log *slog.Logger) error {
 		_, _ = x509.SystemCertPool() // read once; what is missing is told when a certificate cannot be verified
 	}
 	if s.Resolve && s.Chroot != "" {
-		log.Warn("names of collectors are looked up in the new root", "file", filepath.Join(s.Chroot, "etc/resolv.conf"))
+		if _, err := os.Stat(filepath.Join(s.Chroot, "etc/resolv.conf")); err != nil {
+			log.Warn("collectors keep the addresses that their names have now: in the new root there is no resolver", "err", err)
+		}
 	}
 	r, err := j.enter(s)
 	if err != nil {

@@ -18,7 +18,7 @@ func Enter(c Config) (*Report, error) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	time.Now().Zone() // reads /etc/localtime, once
+	_ = time.Now().AppendFormat(nil, time.RFC3339) // reads /etc/localtime, once
 	who, err := c.account()
 	if err != nil {
 		return nil, err

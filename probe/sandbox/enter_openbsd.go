@@ -13,7 +13,7 @@ func Enter(c Config) (*Report, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	time.Now().Zone() // reads /etc/localtime, once
+	_ = time.Now().AppendFormat(nil, time.RFC3339) // reads /etc/localtime, once
 	who, err := c.account()
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,6 +74,14 @@ func (c child) run() *result {
 		return r
 	}
 	defer client.Close()
+	bound, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Bind(bound, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
 	status, err := os.Open("/proc/self/task")
 	if err != nil {
 		r.Error = err.Error()
@@ -126,6 +135,7 @@ func (c child) run() *result {
 			_, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_ANON|unix.MAP_PRIVATE)
 			return err
 		})
+		try("listen", func() error { return unix.Listen(bound, 1) })
 		try("chroot", func() error { return unix.Chroot("/") })
 		try("unshare", func() error { return unix.Unshare(unix.CLONE_NEWUSER) })
 	})
@@ -163,6 +173,10 @@ func (c child) run() *result {
 	busy.Wait()
 	runtime.GC()
 	names, err := status.Readdirnames(-1)
+	try("lookup", func() error {
+		_, err := (&net.Resolver{PreferGo: true}).LookupNetIP(context.Background(), "ip", "localhost")
+		return err
+	})
 	try("threads", func() error { return err })
 	for _, n := range names {
 		text, err := os.ReadFile("/proc/self/task/" + n + "/status")
@@ -276,7 +290,7 @@ var everywhere = map[string]string{
 	"shadow": "EACCES", "tmp": "EACCES", "write": "EPERM", "exec": "EPERM", "fork": "EPERM",
 	"udp": "EPERM", "tcp": "EPERM", "unix": "EPERM", "packet": "EPERM", "raw": "EPERM", "netfilter": "EPERM", "route": "",
 	"ptrace": "EPERM", "mount": "EPERM", "root": "EPERM", "kill": "EPERM", "signal": "EPERM", "program": "EPERM",
-	"chroot": "EPERM", "unshare": "EPERM", "echo": "", "listener": "", "threads": "",
+	"chroot": "EPERM", "unshare": "EPERM", "listen": "EPERM", "echo": "", "listener": "", "threads": "",
 }
 
 func expect(r *result, more map[string]string) map[string]string {
@@ -387,7 +401,7 @@ func TestNames(t *testing.T) {
 	needRoot(t)
 	files := []string{"/etc/resolv.conf", "/etc/hosts"}
 	r := start(t, child{Config: sandbox.Config{Resolve: true}, Files: files})
-	want := map[string]string{"udp": "", "tcp": ""}
+	want := map[string]string{"udp": "", "tcp": "", "lookup": ""}
 	for _, name := range files {
 		if _, err := os.Stat(name); err == nil {
 			want["read "+name] = ""
