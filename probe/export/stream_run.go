@@ -121,15 +121,15 @@ func (s *stream) session(ctx context.Context, at netip.AddrPort) error {
 	}
 	err = s.send(ctx, conn, tcp, gone, max(2*roundTrip, settle))
 	if err == nil {
-		err = closeOrderly(conn, gone, s.patience.goodbye)
+		err = sayGoodbye(conn, gone, s.patience.goodbye)
 	}
 	tcp.note()
 	conn.Close()
 	<-gone
-	s.disconnected(tcp, err != nil || reason != nil)
 	if reason != nil && !errors.Is(reason, net.ErrClosed) {
-		return reason // it says more than a failed write
+		err = reason // it says more than a failed write
 	}
+	s.disconnected(tcp, err != nil)
 	return err
 }
 

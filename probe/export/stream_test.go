@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -119,6 +120,31 @@ func TestTCP(t *testing.T) {
 	}
 	if d.Exported != (Tally{n - 1, c.packets, c.bytes}) || d.Datagrams != uint64(c.messages) || d.Records != n-1 || d.Connections != 1 {
 		t.Errorf("the collector has %d messages, %d packets, %d bytes; the figures are %+v", c.messages, c.packets, c.bytes, d)
+	}
+}
+
+// TestSilentCollector: one that reads all but never closes its side is not waited for long, and what it acknowledged is
+// not in doubt.
+func TestSilentCollector(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	end := make(chan struct{})
+	defer close(end)
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			io.Copy(io.Discard, c)
+			<-end
+			c.Close()
+		}
+	}()
+	e := open(t, Config{Destinations: []string{"tcp://" + l.Addr().String()}}, func(p *patience) { p.goodbye = 500 * time.Millisecond })
+	give(t, e, 0, 1000)
+	d := finish(t, e).Destinations[0]
+	if d.Exported.Flows != 1000 || d.Unconfirmed.Flows != 0 {
+		t.Errorf("%d flows exported, %d unconfirmed", d.Exported.Flows, d.Unconfirmed.Flows)
 	}
 }
 
@@ -317,7 +343,7 @@ func TestTLS(t *testing.T) {
 	give(t, e, 0, 3000)
 	d := finish(t, e).Destinations[0]
 	c := s.counts()
-	if c.flows != 3000 || d.Exported.Flows != 3000 || c.closed != 1 { // a clean end of TLS is io.EOF only after close_notify
+	if c.flows != 3000 || d.Exported.Flows != 3000 || d.Unconfirmed.Flows != 0 || c.closed != 1 { // a clean end of TLS is io.EOF only after close_notify
 		t.Errorf("%d flows arrived, %d ends in order: %+v", c.flows, c.closed, d)
 	}
 	s.mu.Lock()

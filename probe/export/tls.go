@@ -69,9 +69,9 @@ func isTLS(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "tls: ")
 }
 
-// closeOrderly tells the collector that no more comes, and waits until it has read all and closes its side too, or for
-// patience. With TLS the first of this is close_notify (RFC 8446 section 6.1).
-func closeOrderly(c connection, gone <-chan struct{}, patience time.Duration) error {
+// sayGoodbye tells the collector that no more comes, and waits until it has read all and closes its side too, or for
+// patience; the connection is then still to be closed. With TLS the first of this is close_notify (RFC 8446 section 6.1).
+func sayGoodbye(c connection, gone <-chan struct{}, patience time.Duration) error {
 	_ = c.SetWriteDeadline(time.Now().Add(patience))
 	err := c.CloseWrite()
 	if err == nil {
@@ -83,10 +83,7 @@ func closeOrderly(c connection, gone <-chan struct{}, patience time.Duration) er
 		}
 	}
 	if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) {
-		err = nil // it was first
-	}
-	if errClose := c.Close(); errClose != nil && !errors.Is(errClose, net.ErrClosed) && err == nil {
-		err = errClose
+		return nil // it was first
 	}
 	return err
 }
