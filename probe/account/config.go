@@ -14,8 +14,8 @@ const EntrySize = 64 + 3*8
 // DefaultMemoryLimit is enough for 762,600 entries.
 const DefaultMemoryLimit = 64 << 20
 
-// maxEntries is what 32 bits of an index allow, with a bit to spare.
-const maxEntries = 1 << 31
+// maxEntries is what an index of 31 bits allows.
+const maxEntries = 1<<31 - 1
 
 // Config says what is told apart, and how much of it.
 type Config struct {

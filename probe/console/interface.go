@@ -9,7 +9,9 @@ import (
 )
 
 // ErrNoInterface is the error for a name that the system does not know.
-var ErrNoInterface = errors.New("No such interface") //nolint:staticcheck // IPCAD's words
+//
+//lint:ignore ST1005 IPCAD's words
+var ErrNoInterface = errors.New("No such interface")
 
 // Interface is the report on an interface. What is not known is zero, and then its line is left out where it would mislead.
 type Interface struct {
