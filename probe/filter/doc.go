@@ -16,5 +16,6 @@
 // Where it differs from tcpdump 4.99: "net 10/8" and "ip proto tcp" are taken; vlan and mpls work on Linux cooked captures;
 // of BSD loopback captures every system's address families and byte orders are known; "ip broadcast" is always without a
 // netmask (255.255.255.255 and 0.0.0.0), as tcpdump does for files; and "a % b + c", which tcpdump reads as a % (b + c),
-// wants its parentheses.
+// wants its parentheses. In arithmetic every field wants its protocol: "100 / ip[1] > 40" is false for ARP, where
+// tcpdump forgets to test what is right of an operator.
 package filter

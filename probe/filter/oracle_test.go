@@ -362,7 +362,7 @@ ether proto 0x800 and ip proto 6 and not net 10.0.0.0/8
 func TestTcpdumpAgrees(t *testing.T) {
 	t.Parallel()
 	for link := range links {
-		sample := frames(rand.New(rand.NewPCG(1, uint64(link))), link, 4000)
+		sample := frames(rand.New(rand.NewPCG(1, uint64(link))), link, 2500)
 		list := expressions
 		if link != dissect.LinkEthernet {
 			list = everywhere
@@ -404,7 +404,7 @@ var contradictions = []string{"5 > 6", "host 10", "net 2001:db8:8000::/33"}
 // TestCorporaAgree does so on the captures of the corpora.
 func TestCorporaAgree(t *testing.T) {
 	t.Parallel()
-	const most = 60 // frames of a capture
+	const most = 30 // frames of a capture
 	sample := map[dissect.LinkType][][]byte{}
 	for _, c := range dissecttest.Captures(t) {
 		n := 0
@@ -434,7 +434,7 @@ func TestRandomAgree(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	sample := frames(r, dissect.LinkEthernet, 1000)
-	for range 150 {
+	for range 80 {
 		agree(t, dissect.LinkEthernet, randomExpression(r, 4), sample)
 	}
 }
