@@ -22,6 +22,7 @@ type Config struct {
 	RingSize    int  // bytes of kernel buffer for each interface; 0: capture.DefaultRingSize
 	SnapLen     int  // bytes taken of each frame; 0: capture.DefaultSnapLen
 	Promiscuous bool // also meter frames that are not for this station
+	Persist     bool // an interface that is removed is waited for; Linux
 
 	Filter *filter.Filter // other packets are neither metered nor kept; nil: all are. The kernel runs it on interfaces
 

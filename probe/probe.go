@@ -62,7 +62,7 @@ func (p *Probe) open() error {
 	}
 	for _, name := range p.cfg.Interfaces {
 		source, err := capture.OpenLive(capture.LiveConfig{
-			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous, Filter: p.cfg.Filter,
+			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous, Persist: p.cfg.Persist, Filter: p.cfg.Filter,
 		})
 		if err != nil {
 			return err

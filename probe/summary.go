@@ -37,6 +37,7 @@ type SourceSummary struct {
 	Dropped   uint64            `json:"dropped"`                      // not read: the kernel's buffer was full
 	Copies    uint64            `json:"copies,omitempty"`             // not read: leaving copies on the loopback interface
 	Downs     uint64            `json:"downs,omitempty"`              // times that the interface went down
+	Returns   uint64            `json:"returns,omitempty"`            // times that it was removed and came back
 	Interface *InterfaceSummary `json:"interface_counters,omitempty"` // nil: not known, or a file
 	Error     string            `json:"error,omitempty"`              // what ended the source early
 }
@@ -143,7 +144,7 @@ func (s *Summary) addSource(source *sourceState) {
 	}
 	sum := SourceSummary{
 		Name: source.name, Packets: c.frames, WireBytes: c.bytes,
-		Dropped: stats.Dropped, Copies: stats.Duplicate, Downs: stats.Downs, Interface: interfaceSummary(stats.Interface),
+		Dropped: stats.Dropped, Copies: stats.Duplicate, Downs: stats.Downs, Returns: stats.Returns, Interface: interfaceSummary(stats.Interface),
 	}
 	if source.err != nil {
 		sum.Error = source.err.Error()

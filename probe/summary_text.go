@@ -17,6 +17,7 @@ func (s *Summary) WriteText(w io.Writer) error {
 		t.some(src.Dropped, "dropped by the kernel", "the ring was full")
 		t.some(src.Copies, "leaving copies", "left out: on the loopback interface every packet passes twice")
 		t.some(src.Downs, "times down", "")
+		t.some(src.Returns, "times back", "after it was removed")
 		if i := src.Interface; i != nil {
 			t.line(i.RxPackets, "arrived", fmt.Sprintf("%d bytes, %d errors, %d dropped, %d missed: the interface's own counters", i.RxBytes, i.RxErrors, i.RxDropped, i.RxMissed))
 			t.line(i.TxPackets, "left", fmt.Sprintf("%d bytes", i.TxBytes))

@@ -289,3 +289,41 @@ func TestInterfaceVanishes(t *testing.T) {
 		t.Errorf("the probe says %+v, want the error", source)
 	}
 }
+
+// TestInterfaceComesBack: with --persist a probe that has given up its privileges waits for an interface that was removed,
+// and meters the next one of that name.
+func TestInterfaceComesBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	t.Parallel()
+	near, far := cable(t)
+	path, flows := smallTrace(t)
+	dir := t.TempDir()
+	sink := far.collector(t, dir)
+	p, stdout := far.probe(t, "--persist")
+	near.sender(t).replay(t, path, 20_000)
+	far.ip(t, "link", "delete", wire)
+	time.Sleep(2500 * time.Millisecond) // it has noticed
+	near.ip(t, "link", "add", wire, "type", "veth", "peer", "name", wire, "netns", string(far))
+	for _, end := range []namespace{near, far} {
+		end.ip(t, "link", "set", wire, "addrgenmode", "none", "up")
+	}
+	near.waitUp(t)
+	eventually(t, func() bool {
+		_ = p.cmd.Process.Signal(syscall.SIGUSR1)
+		time.Sleep(200 * time.Millisecond)
+		return strings.Contains(p.log(), "times back")
+	}, func() string { return "the interface is back, and the probe does not say so\n" + p.log() })
+	near.sender(t).replay(t, path, 20_000)
+	p.stop()
+	sink.stop()
+	sum := stat(t, dir)
+	want := flows.total()
+	if got := (tally{sum.Flows, sum.Packets, sum.Bytes}); got != (tally{got.Flows, 2 * want.Packets, 2 * want.Bytes}) {
+		t.Errorf("stored %+v, want every packet of %+v twice", got, want)
+	}
+	if source := checkLive(t, stdout, p, sum); source.Dropped != 0 || source.Error != "" {
+		t.Errorf("the probe says %+v", source)
+	}
+}

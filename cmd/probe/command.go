@@ -129,6 +129,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.ring, "ring-size", "share a buffer of `SIZE` with the kernel, for each interface")
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
+	f.BoolVar(&c.Persist, "persist", false, "Linux: when an interface is removed, wait until there is one of the same name, and go on")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
 	o.bpf.register(f)
 	o.archive.register(f, c)

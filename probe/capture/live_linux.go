@@ -38,6 +38,8 @@ type Live struct {
 	end     error     // what to end with
 	wasDown bool      // the interface has been down: it may be gone
 	looked  time.Time // when that was last looked at
+	persist bool      // wait for an interface that is gone
+	away    bool      // waiting
 	stopped atomic.Bool
 	dup     atomic.Uint64
 	downs   atomic.Uint64
@@ -46,6 +48,9 @@ type Live struct {
 	dropped uint64
 	first   Counters
 	known   bool // first has been read
+	returns uint64
+
+	promiscuous bool
 }
 
 // OpenLive begins to capture from an interface. It needs CAP_NET_RAW, in the network namespace of the calling thread.
@@ -54,7 +59,7 @@ func OpenLive(cfg LiveConfig) (*Live, error) {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	l := &Live{fd: -1, name: cfg.Interface, stop: [2]int{-1, -1}}
+	l := &Live{fd: -1, name: cfg.Interface, stop: [2]int{-1, -1}, persist: cfg.Persist}
 	if err := l.open(cfg); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("interface %s: %w", cfg.Interface, err)
@@ -105,7 +110,7 @@ func (l *Live) open(cfg LiveConfig) error {
 	if l.ring, err = newRing(l.fd, cfg.RingSize); err != nil {
 		return err
 	}
-	if cfg.Promiscuous && l.index != 0 && !l.lo {
+	if l.promiscuous = cfg.Promiscuous && l.index != 0 && !l.lo; l.promiscuous {
 		m := unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_PROMISC}
 		if err := unix.SetsockoptPacketMreq(l.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
 			return fmt.Errorf("promiscuous mode (--no-promisc does without): %w", err)
@@ -144,7 +149,11 @@ func permission(err error) error {
 func (l *Live) Name() string { return l.name }
 
 // Index is the interface's ifIndex; 0 for all interfaces.
-func (l *Live) Index() int { return l.index }
+func (l *Live) Index() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.index
+}
 
 // Next implements Source.
 func (l *Live) Next(f *Frame) error {
@@ -199,7 +208,15 @@ func (l *Live) wait() error {
 	switch {
 	case l.last:
 		return l.end
+	case l.away:
+		if err := l.rejoin(); err != nil {
+			return l.errorf("%w", err)
+		}
 	case l.wasDown && l.gone():
+		if l.persist {
+			l.away, l.wasDown, l.looked = true, false, time.Time{}
+			break
+		}
 		l.last, l.end = true, l.errorf("%w", ErrGone) // the kernel may still be filling a block with what came before
 	}
 	return ErrIdle
@@ -260,7 +277,7 @@ func (l *Live) Stats() Stats {
 	if k, err := unix.GetsockoptTpacketStatsV3(l.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 		l.dropped += uint64(k.Drops) // reading sets the kernel's counter to zero
 	}
-	s.Dropped = l.dropped
+	s.Dropped, s.Returns = l.dropped, l.returns
 	if l.known {
 		if now, ok := interfaceCounters(l.index); ok {
 			d := now.sub(l.first)

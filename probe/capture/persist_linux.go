@@ -1,0 +1,80 @@
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// rejoin looks, at most once a second, whether there is an interface of the name again, and captures from that with the
+// socket and ring there are: that needs no privileges. Until then l.away stays. Promiscuous mode went with the former one.
+func (l *Live) rejoin() error {
+	now := time.Now()
+	if now.Sub(l.looked) < time.Second {
+		return nil
+	}
+	l.looked = now
+	index, hardware, ok := interfaceNamed(l.name)
+	if !ok {
+		return nil
+	}
+	if link, cooked := linkType(hardware); link != l.link || cooked != l.cooked {
+		return fmt.Errorf("it came back as another kind of interface: %w", ErrGone)
+	}
+	if l.promiscuous {
+		m := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
+		if err := unix.SetsockoptPacketMreq(l.fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &m); err != nil {
+			return came(fmt.Errorf("promiscuous mode: %w", err))
+		}
+	}
+	if err := unix.Bind(l.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: index}); err != nil {
+		return came(fmt.Errorf("bind: %w", err))
+	}
+	l.away = false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.index, l.known = index, false // its counters are others
+	l.returns++
+	return nil
+}
+
+// came leaves out the error of an interface that has gone again.
+func came(err error) error {
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+// interfaceNamed asks the kernel for the interface of a name. It uses nothing that a sandbox forbids.
+func interfaceNamed(name string) (index int, hardware uint16, ok bool) {
+	table, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
+	if err != nil {
+		return 0, 0, false
+	}
+	messages, err := syscall.ParseNetlinkMessage(table)
+	if err != nil {
+		return 0, 0, false
+	}
+	for _, m := range messages {
+		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
+			continue
+		}
+		info := (*unix.IfInfomsg)(unsafe.Pointer(&m.Data[0]))
+		attributes, err := syscall.ParseNetlinkRouteAttr(&m)
+		if err != nil {
+			continue
+		}
+		for _, a := range attributes {
+			if a.Attr.Type == unix.IFLA_IFNAME && string(bytes.TrimRight(a.Value, "\x00")) == name {
+				return int(info.Index), info.Type, true
+			}
+		}
+	}
+	return 0, 0, false
+}
