@@ -45,6 +45,22 @@ func veth(t *testing.T) {
 	for _, name := range []string{"near", "far"} {
 		ip(t, "link", "set", name, "addrgenmode", "none", "up")
 	}
+	waitUp(t, "near")
+	waitUp(t, "far")
+}
+
+// waitUp waits until an interface has noticed that its peer is up. What is sent before is lost.
+func waitUp(t *testing.T, name string) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		out, err := exec.Command("ip", "-o", "link", "show", name).CombinedOutput()
+		if err == nil && bytes.Contains(out, []byte("state UP")) {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("%s does not come up: %v: %s", name, err, out)
+		}
+	}
 }
 
 // send puts frames on an interface.
@@ -328,6 +344,7 @@ func TestDownUpGone(t *testing.T) {
 		t.Errorf("%d times down, want 1", s.Downs)
 	}
 	ip(t, "link", "set", "near", "up")
+	waitUp(t, "far")
 	send(t, "far", ethernet(1, 60))
 	if err := next(); err != nil {
 		t.Fatalf("up again: %v", err)
