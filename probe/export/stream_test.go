@@ -1,17 +1,13 @@
 package export
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -336,82 +332,6 @@ func TestAcceptsOnlyToClose(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	a := newAuthority(t)
-	s := startServer(t, "127.0.0.1:0", a.server("collector.example", "127.0.0.1")).run()
-	e := open(t, Config{Destinations: []string{"tls://" + s.addr()}, TLS: a.client()})
-	give(t, e, 0, 3000)
-	d := finish(t, e).Destinations[0]
-	c := s.counts()
-	if c.flows != 3000 || d.Exported.Flows != 3000 || d.Unconfirmed.Flows != 0 || c.closed != 1 { // a clean end of TLS is io.EOF only after close_notify
-		t.Errorf("%d flows arrived, %d ends in order: %+v", c.flows, c.closed, d)
-	}
-	s.mu.Lock()
-	state := s.conns[0].(*tls.Conn).ConnectionState()
-	s.mu.Unlock()
-	if state.Version != tls.VersionTLS13 || len(state.PeerCertificates) != 1 || state.PeerCertificates[0].Subject.CommonName != "probe" {
-		t.Errorf("version %x, certificates %v", state.Version, state.PeerCertificates)
-	}
-}
-
-// TestTLSRefusals: no flow goes to a collector that is not who it should be, nor is one lost to a collector that refuses us.
-func TestTLSRefusals(t *testing.T) {
-	a, other := newAuthority(t), newAuthority(t)
-	strange := other.client()
-	old := a.server("127.0.0.1")
-	old.MaxVersion = tls.VersionTLS12
-	tests := []struct {
-		name   string
-		server *tls.Config // nil: no TLS
-		client TLS
-		want   string
-	}{
-		{"for another name", a.server("elsewhere.example", "192.0.2.1"), a.client(), "not 127.0.0.1"},
-		{"of an unknown authority", other.server("127.0.0.1"), a.client(), "unknown authority"},
-		{"our certificate is refused", a.server("127.0.0.1"), TLS{strange.Cert, strange.Key, a.file}, "certificate"},
-		{"only TLS 1.2", old, a.client(), "version"},
-		{"no TLS at all", nil, a.client(), "tls"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			var s *server
-			if test.server != nil {
-				s = startServer(t, "127.0.0.1:0", test.server).run()
-			} else {
-				s = startServer(t, "127.0.0.1:0", nil)
-				go func() {
-					for {
-						c, err := s.listener.Accept()
-						if err != nil {
-							return
-						}
-						c.Write([]byte("220 mail.example ESMTP\r\n"))
-						c.Close()
-					}
-				}()
-			}
-			var log bytes.Buffer
-			e := open(t, Config{Destinations: []string{"tls://" + s.addr()}, TLS: test.client, Logger: slog.New(slog.NewTextHandler(&log, nil))},
-				func(p *patience) { p.drain, p.settleTLS = 50*time.Millisecond, 10*time.Second })
-			st := e.destinations[0].(*stream)
-			give(t, e, 0, 100)
-			e.Flush(second)
-			for end := time.Now().Add(5 * time.Second); st.snapshot().Errors[FaultTLS] < 2; time.Sleep(5 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("errors %v", st.snapshot().Errors)
-				}
-			}
-			d := finish(t, e).Destinations[0]
-			if c := s.counts(); c.flows != 0 || d.Exported.Flows != 0 || d.Lost[FaultUnsent].Flows != 100 {
-				t.Errorf("%d flows arrived; %+v", c.flows, d)
-			}
-			if !strings.Contains(log.String(), "fault=TLS") || !strings.Contains(log.String(), test.want) {
-				t.Errorf("the log lacks %q:\n%s", test.want, &log)
-			}
-		})
-	}
-}
-
 // TestNameChange: a name that moves is followed, over UDP and TCP, in both address families, and questions are few.
 func TestNameChange(t *testing.T) {
 	for _, transport := range []string{"tcp", "udp"} {
@@ -503,79 +423,6 @@ func TestNameChange(t *testing.T) {
 				t.Errorf("%d questions", n)
 			}
 		})
-	}
-}
-
-// TestBalance: each flow goes to one collector, and all are used; with hash both directions of a conversation to the same.
-func TestBalance(t *testing.T) {
-	for _, balance := range Balances {
-		t.Run(balance, func(t *testing.T) {
-			servers := make([]*server, 3)
-			cfg := Config{Balance: balance}
-			for i := range servers {
-				servers[i] = startServer(t, "127.0.0.1:0", nil).run()
-				cfg.Destinations = append(cfg.Destinations, "tcp://"+servers[i].addr())
-			}
-			e := open(t, cfg)
-			const n = 3000
-			at := map[uint64]int{}
-			for i := range n {
-				r := *numbered(2*i + 1)
-				back := r
-				back.SrcAddr, back.DstAddr, back.SrcPort, back.DstPort, back.Packets = r.DstAddr, r.SrcAddr, r.DstPort, r.SrcPort, r.Packets+1
-				e.Export(second, &r)
-				e.Export(second, &back)
-			}
-			finish(t, e)
-			flows := 0
-			for i, s := range servers {
-				c := s.counts()
-				flows += c.flows
-				if c.flows < 2*n/4 {
-					t.Errorf("collector %d got %d of %d flows", i, c.flows, 2*n)
-				}
-				for f := range c.seen {
-					at[f] = i
-				}
-			}
-			want := 2 * n
-			if balance == "none" {
-				want *= 3
-			}
-			if flows != want || len(at) != 2*n {
-				t.Errorf("%d flows arrived, want %d; %d different ones", flows, want, len(at))
-			}
-			if balance == "hash" {
-				for i := range n {
-					if f := uint64(2*i + 1); at[f] != at[f+1] {
-						t.Fatalf("conversation %d went to collectors %d and %d", i, at[f], at[f+1])
-					}
-				}
-			}
-		})
-	}
-}
-
-// TestBalanceOfPieces: what older protocols send as several records is one flow at one collector; all adds up.
-func TestBalanceOfPieces(t *testing.T) {
-	for _, protocol := range []string{"v9", "v5"} {
-		for _, balance := range Balances[1:] {
-			e := open(t, Config{Protocol: protocol, Balance: balance, Destinations: []string{"127.0.0.1:9", "[::1]:9"}})
-			for i := range 1000 {
-				r := *numbered(i)
-				r.Bytes = uint64(i) << 25
-				if i%2 == 0 {
-					r.ReversePackets, r.ReverseBytes = 5, 500
-				}
-				e.Export(second, &r)
-			}
-			e.Flush(second)
-			s := e.Stats()
-			balanced(t, s, balance)
-			if s.Given.Flows != 1000 {
-				t.Errorf("%+v", s.Given)
-			}
-		}
 	}
 }
 
