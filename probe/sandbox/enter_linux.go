@@ -39,6 +39,12 @@ func Enter(c Config) (*Report, error) {
 		r.UID, r.GID, who.change = unix.Geteuid(), unix.Getegid(), false
 	}
 	if who.change && c.User == "" {
+		if err := who.reachable(); err != nil {
+			r.missing("user "+DefaultUser, err)
+			r.UID, r.GID, who.change = unix.Geteuid(), unix.Getegid(), false
+		}
+	}
+	if who.change && c.User == "" {
 		for _, dir := range c.Writable {
 			if err := who.mayWrite(dir); err != nil {
 				r.missing("user "+DefaultUser, fmt.Errorf("may not write in %s (%w): chown it to a user for --user", dir, err))
