@@ -420,7 +420,6 @@ type limited struct {
 type limitedFile struct {
 	file
 	disk *limited
-	size int64
 }
 
 func (f *limitedFile) WriteAt(b []byte, at int64) (int, error) {

@@ -28,8 +28,6 @@ const (
 	entryHeaderLen = 56
 	key4Len        = 13
 	key6Len        = 37
-
-	maxPackets = BlockSize / packetHeaderLen
 )
 
 // ErrCorrupt is the cause when bytes of an index or a capture cannot be what an archive has written.

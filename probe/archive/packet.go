@@ -91,7 +91,7 @@ func (x *indexer) index(link dissect.LinkType, records []byte) Block {
 	var b Block
 	x.keys = x.keys[:0]
 	if len(x.table) == 0 {
-		x.table = make([]uint32, 1<<17) // twice maxPackets
+		x.table = make([]uint32, 1<<17) // twice the packets that a block can hold
 	}
 	clear(x.table)
 	mask := uint64(len(x.table) - 1)

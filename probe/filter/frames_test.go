@@ -111,7 +111,8 @@ func network(r *rand.Rand) (etherType int, b []byte) {
 	binary.BigEndian.PutUint16(transport, pick(r, ports))
 	binary.BigEndian.PutUint16(transport[2:], pick(r, ports))
 	transport[12] = 0x50
-	transport[13] = byte(1<<r.IntN(8) | 1<<r.IntN(8))
+	first, second := r.IntN(8), r.IntN(8)
+	transport[13] = byte(1<<first | 1<<second)
 	protocol := pick(r, numbers)
 	if protocol == 1 || protocol == 58 {
 		transport[0], transport[1] = pick(r, []byte{0, 3, 8, 128, 135}), byte(r.IntN(3))

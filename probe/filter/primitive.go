@@ -316,7 +316,7 @@ func (t headerTest) vlan(l *layout) (*predicate, error) {
 }
 
 func (t headerTest) mpls(l *layout) *predicate {
-	p := yes
+	var p *predicate
 	if l.labels == 0 {
 		p = l.network(etherMPLS)
 	} else {
