@@ -73,11 +73,13 @@ func (p *Plan) compileFamily() {
 	p.compileByFamily(netflow.DstAddr, roleDst4, roleDst6, four)
 	p.compileMask(netflow.SrcMask, roleSrcMask4, roleSrcMask6, four && six)
 	p.compileMask(netflow.DstMask, roleDstMask4, roleDstMask6, four && six)
+	when := uint8(0)
 	if p.has(roleNextHop6) {
 		p.emit(opAddr6, netflow.NextHop, roleNextHop6, 0)
+		when = whenZero
 	}
 	if p.has(roleNextHop4) {
-		p.emit(opAddr4, netflow.NextHop, roleNextHop4, whenZero)
+		p.emit(opAddr4, netflow.NextHop, roleNextHop4, when)
 	}
 }
 
@@ -161,4 +163,57 @@ func (p *Plan) compileTimes() {
 		p.emit(opSpan, netflow.Start, roleNone, 0)
 		p.columns |= netflow.SetOf(netflow.End)
 	}
+}
+
+// pairs lists the operations that become one when a layout has both, one after the other.
+var pairs = []struct {
+	first, second netflow.Column
+	each, both    opcode // each: 0, the integer operation of the column
+	size          int    // bytes of the widest field that fits
+}{
+	{netflow.SrcAddr, netflow.DstAddr, opAddr4, opPairAddr4, 4},
+	{netflow.Bytes, netflow.Packets, 0, opPairCounters, 8},
+	{netflow.Proto, netflow.TOS, 0, opPairProtoTOS, 1},
+	{netflow.SrcPort, netflow.DstPort, 0, opPairPorts, 2},
+	{netflow.Input, netflow.Output, 0, opPairInterfaces, 4},
+	{netflow.SrcAS, netflow.DstAS, 0, opPairAS, 4},
+	{netflow.SrcMask, netflow.DstMask, 0, opPairMasks, 1},
+	{netflow.Direction, netflow.EndReason, 0, opPairDirectionEndReason, 1},
+	{netflow.Start, netflow.End, opUptime, opPairUptimes, 4},
+}
+
+// pairUp joins operations to pairs where the layout allows it.
+func (p *Plan) pairUp() {
+	ops := p.ops[:0]
+	for _, o := range p.ops {
+		if len(ops) > 0 {
+			last := &ops[len(ops)-1]
+			if both := p.pair(*last, o); both != 0 {
+				last.code, last.also = both, o.slot
+				continue
+			}
+		}
+		ops = append(ops, o)
+	}
+	p.ops = ops
+}
+
+// pair returns the operation that does a and b at once: both read all rows, and fields of the same usual width that fits
+// their columns. It is 0 when there is none.
+func (p *Plan) pair(a, b op) opcode {
+	for _, x := range pairs {
+		first, second := x.each, x.each
+		if x.each == 0 {
+			first, second = opcode(x.first), opcode(x.second)
+		}
+		if a.code != first || b.code != second || a.col != x.first || b.col != x.second || a.when != 0 || b.when != 0 {
+			continue
+		}
+		width := int(p.slots[a.slot].width)
+		usual := width == x.size || x.each == 0 && width < x.size && width&(width-1) == 0 && width > 0
+		if usual && int(p.slots[b.slot].width) == width && (x.each != opUptime || !p.has(roleInitTime)) {
+			return x.both
+		}
+	}
+	return 0
 }

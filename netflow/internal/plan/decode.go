@@ -158,11 +158,29 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 	to, stride := b.Len(), p.length
 	r := rows{data: data, stride: stride, family: b.IPVersion[from:to]}
 	for _, o := range p.ops {
-		if int(o.slot) < len(p.slots) {
-			r.off, r.width = int(p.slots[o.slot].off), int(p.slots[o.slot].width)
+		if slots := p.slots; int(o.slot) < len(slots) && int(o.also) < len(slots) {
+			r.off, r.width, r.off2 = int(slots[o.slot].off), int(slots[o.slot].width), int(slots[o.also].off)
 		}
 		r.when = o.when
 		switch o.code {
+		case opPairCounters:
+			loadTwo(b.Bytes[from:to], b.Packets[from:to], &r)
+		case opPairProtoTOS:
+			loadTwo(b.Proto[from:to], b.TOS[from:to], &r)
+		case opPairPorts:
+			loadTwo(b.SrcPort[from:to], b.DstPort[from:to], &r)
+		case opPairInterfaces:
+			loadTwo(b.Input[from:to], b.Output[from:to], &r)
+		case opPairAS:
+			loadTwo(b.SrcAS[from:to], b.DstAS[from:to], &r)
+		case opPairMasks:
+			loadTwo(b.SrcMask[from:to], b.DstMask[from:to], &r)
+		case opPairDirectionEndReason:
+			loadTwo(b.Direction[from:to], b.EndReason[from:to], &r)
+		case opPairAddr4:
+			loadTwoAddr4(b.SrcAddr[from:to], b.DstAddr[from:to], &r)
+		case opPairUptimes:
+			undated = max(undated, p.twoUptimes(b.Start[from:to], b.End[from:to], &r, ctx))
 		case opcode(netflow.Bytes):
 			load(b.Bytes[from:to], &r, 8)
 		case opcode(netflow.Packets):

@@ -13,6 +13,7 @@ type rows struct {
 	data   []byte
 	stride int
 	off    int
+	off2   int // of a pair: where the second field is
 	width  int
 	when   uint8   // 0: all rows; whenZero: rows whose column is still zero; 4, 6: rows of that IP version
 	family []uint8 // the IP version of each row, for when 4 and 6
@@ -64,6 +65,37 @@ func load[T uint8 | uint16 | uint32 | uint64](dst []T, r *rows, size int) {
 	}
 }
 
+// loadTwo reads a pair of integers into two columns.
+func loadTwo[T uint8 | uint16 | uint32 | uint64](dst, dst2 []T, r *rows) {
+	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+	dst2 = dst2[:len(dst)]
+	switch r.width {
+	case 1:
+		for i := range dst {
+			dst[i], dst2[i] = T(data[at]), T(data[at2])
+			at, at2 = at+stride, at2+stride
+		}
+	case 2:
+		for i := range dst {
+			dst[i] = T(binary.BigEndian.Uint16(data[at : at+2]))
+			dst2[i] = T(binary.BigEndian.Uint16(data[at2 : at2+2]))
+			at, at2 = at+stride, at2+stride
+		}
+	case 4:
+		for i := range dst {
+			dst[i] = T(binary.BigEndian.Uint32(data[at : at+4]))
+			dst2[i] = T(binary.BigEndian.Uint32(data[at2 : at2+4]))
+			at, at2 = at+stride, at2+stride
+		}
+	case 8:
+		for i := range dst {
+			dst[i] = T(binary.BigEndian.Uint64(data[at : at+8]))
+			dst2[i] = T(binary.BigEndian.Uint64(data[at2 : at2+8]))
+			at, at2 = at+stride, at2+stride
+		}
+	}
+}
+
 // loadSome reads integers of any width, subject to r.when. A number that is wider than its column and does not fit is
 // taken for not told: its low bits would name another interface or protocol.
 func loadSome[T uint8 | uint16 | uint32 | uint64](dst []T, r *rows) {
@@ -91,9 +123,9 @@ func loadAddr4(dst []netflow.Addr, r *rows, optional bool) {
 	data, at, stride := r.data, r.off, r.stride
 	if r.when == 0 {
 		for i := range dst {
-			v := uint64(binary.BigEndian.Uint32(data[at : at+4]))
-			if v != 0 || !optional {
-				v |= mapped
+			v := mapped | uint64(binary.BigEndian.Uint32(data[at:at+4]))
+			if optional && v == mapped {
+				v = 0
 			}
 			binary.BigEndian.PutUint64(dst[i][8:], v)
 			at += stride
@@ -107,6 +139,17 @@ func loadAddr4(dst []netflow.Addr, r *rows, optional bool) {
 			continue
 		}
 		binary.BigEndian.PutUint64(dst[i][8:], mapped|uint64(v))
+	}
+}
+
+// loadTwoAddr4 reads the source and destination of IPv4 flows.
+func loadTwoAddr4(src, dst []netflow.Addr, r *rows) {
+	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+	dst = dst[:len(src)]
+	for i := range src {
+		binary.BigEndian.PutUint64(src[i][8:], mapped|uint64(binary.BigEndian.Uint32(data[at:at+4])))
+		binary.BigEndian.PutUint64(dst[i][8:], mapped|uint64(binary.BigEndian.Uint32(data[at2:at2+4])))
+		at, at2 = at+stride, at2+stride
 	}
 }
 

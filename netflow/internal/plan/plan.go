@@ -29,6 +29,7 @@ type op struct {
 	code opcode
 	col  netflow.Column
 	slot uint8
+	also uint8 // of a pair: the slot of the second column
 	when uint8 // 4 or 6: only rows of that IP version; whenZero: only rows that hold zero so far
 }
 
@@ -52,6 +53,18 @@ const (
 	opSpan
 	opICMP
 	opSampling
+
+	// Pairs of columns that nearly every layout has in the same width: one turn of a loop reads both, which costs little
+	// more than reading one.
+	opPairAddr4
+	opPairCounters
+	opPairProtoTOS
+	opPairPorts
+	opPairInterfaces
+	opPairAS
+	opPairMasks
+	opPairDirectionEndReason
+	opPairUptimes
 )
 
 // Plan is a compiled record layout.
@@ -74,7 +87,7 @@ func (p *Plan) Variable() bool { return p.flat != nil }
 
 // Size estimates the memory that the plan takes, in bytes.
 func (p *Plan) Size() int {
-	size := 288 + 8*cap(p.slots) + 4*cap(p.ops) + 6*cap(p.steps)
+	size := 288 + 8*cap(p.slots) + 5*cap(p.ops) + 6*cap(p.steps)
 	if p.flat != nil {
 		size += p.flat.Size()
 	}
@@ -104,6 +117,7 @@ func compile(fields []Field, emit func(p *Plan)) *Plan {
 		p.length += int(f.Length)
 	}
 	emit(p)
+	p.pairUp()
 	// Plans live for long and there may be many: give back what appending reserved in vain.
 	p.ops, p.slots = exact(p.ops), exact(p.slots)
 	return p

@@ -101,6 +101,22 @@ func (p *Plan) uptimes(dst []netflow.Timestamp, r *rows, ctx *Context) (undated 
 	return undated
 }
 
+// twoUptimes is uptimes for the start and the end of flows that tell both in 4 bytes, and not the time of the boot.
+func (p *Plan) twoUptimes(start, end []netflow.Timestamp, r *rows, ctx *Context) (undated int) {
+	if !ctx.HasUptime {
+		return len(start)
+	}
+	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+	export, uptime := int64(ctx.Export), ctx.Uptime
+	end = end[:len(start)]
+	for i := range start {
+		start[i] = netflow.Timestamp(export - int64(int32(uptime-binary.BigEndian.Uint32(data[at:at+4])))*1000)
+		end[i] = netflow.Timestamp(export - int64(int32(uptime-binary.BigEndian.Uint32(data[at2:at2+4])))*1000)
+		at, at2 = at+stride, at2+stride
+	}
+	return 0
+}
+
 // UptimeAt returns the uptime at t of an exporter that booted at the given unix time in milliseconds.
 func UptimeAt(t netflow.Timestamp, boot int64) uint32 { return uint32(int64(t)/1000 - boot) }
 
