@@ -180,6 +180,7 @@ var pairs = []struct {
 	{netflow.SrcMask, netflow.DstMask, 0, opPairMasks, 1},
 	{netflow.Direction, netflow.EndReason, 0, opPairDirectionEndReason, 1},
 	{netflow.Start, netflow.End, opUptime, opPairUptimes, 4},
+	{netflow.Start, netflow.End, opMilli, opPairMillis, 8},
 }
 
 // pairUp joins operations to pairs where the layout allows it.

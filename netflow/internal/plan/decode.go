@@ -181,6 +181,8 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 			loadTwoAddr4(b.SrcAddr[from:to], b.DstAddr[from:to], &r)
 		case opPairUptimes:
 			undated = max(undated, p.twoUptimes(b.Start[from:to], b.End[from:to], &r, ctx))
+		case opPairMillis:
+			twoMillis(b.Start[from:to], b.End[from:to], &r)
 		case opcode(netflow.Bytes):
 			load(b.Bytes[from:to], &r, 8)
 		case opcode(netflow.Packets):

@@ -65,6 +65,7 @@ const (
 	opPairMasks
 	opPairDirectionEndReason
 	opPairUptimes
+	opPairMillis
 )
 
 // Plan is a compiled record layout.

@@ -67,6 +67,23 @@ func ntp(v uint64) netflow.Timestamp {
 	return netflow.Timestamp(t)
 }
 
+// twoMillis reads the start and the end of flows in milliseconds since 1970.
+func twoMillis(start, end []netflow.Timestamp, r *rows) {
+	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+	end = end[:len(start)]
+	for i := range start {
+		first, last := binary.BigEndian.Uint64(data[at:at+8]), binary.BigEndian.Uint64(data[at2:at2+8])
+		if first > maxMilli {
+			first = 0
+		}
+		if last > maxMilli {
+			last = 0
+		}
+		start[i], end[i] = netflow.Timestamp(first*1000), netflow.Timestamp(last*1000)
+		at, at2 = at+stride, at2+stride
+	}
+}
+
 // uptimes reads times in milliseconds since the exporter booted. The difference to the uptime of the header is a signed
 // 32-bit number, so that it is right when the counter wraps between the two (RFC 3954 section 5.1). A record may bring
 // the time of the boot itself, systemInitTimeMilliseconds. It returns how many rows cannot be dated.
