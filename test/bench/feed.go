@@ -40,8 +40,10 @@ func feed(ctx context.Context, n, rate int, addresses ...string) (flows, packets
 		send(m.templates())
 		for from := 0; from < b.Len(); {
 			to := from
-			for to < b.Len() && to-from < 16 && b.SrcAddr[to].Is4() == b.SrcAddr[from].Is4() {
-				to++
+			for room := payload; to < b.Len(); to++ {
+				if room -= recordLen[family(b, to)]; room < 0 {
+					break
+				}
 			}
 			send(m.data(b, from, to, shift))
 			from = to
@@ -100,47 +102,69 @@ func (m *message) templates() []byte {
 	return m.buf
 }
 
+// payload is how many bytes of records go into a datagram: as many as fit an Ethernet frame, as routers do it.
+const payload = 1400
+
+// recordLen is the length of a record by family.
+var recordLen = [2]int{64, 100}
+
+func family(b *netflow.Batch, i int) int {
+	if b.SrcAddr[i].Is4() {
+		return 0
+	}
+	return 1
+}
+
+// data makes a datagram of rows of b, with a data set for each family that is among them.
 func (m *message) data(b *netflow.Batch, from, to int, shift netflow.Timestamp) []byte {
 	m.begin(to - from)
-	at := len(m.buf)
-	id := byte(0)
-	if !b.SrcAddr[from].Is4() {
-		id = 1
+	for which := range recordLen {
+		at := len(m.buf)
+		m.buf = append(m.buf, 1, byte(which), 0, 0)
+		for i := from; i < to; i++ {
+			if family(b, i) == which {
+				m.record(b, i, shift)
+			}
+		}
+		if len(m.buf) == at+4 {
+			m.buf = m.buf[:at]
+			continue
+		}
+		for len(m.buf)%4 != 0 {
+			m.buf = append(m.buf, 0)
+		}
+		binary.BigEndian.PutUint16(m.buf[at+2:], uint16(len(m.buf)-at))
 	}
-	m.buf = append(m.buf, 1, id, 0, 0)
+	return m.buf
+}
+
+func (m *message) record(b *netflow.Batch, i int, shift netflow.Timestamp) {
 	uptime := func(t netflow.Timestamp) uint32 {
 		// Never later than the header's clock, which is cut to the second.
 		up := uint32((t + shift).Time().Sub(m.boot).Milliseconds())
 		return min(up, binary.BigEndian.Uint32(m.buf[4:]))
 	}
-	for i := from; i < to; i++ {
-		for _, a := range []netflow.Addr{b.SrcAddr[i], b.DstAddr[i], b.NextHop[i]} {
-			if id == 0 {
-				m.buf = append(m.buf, a[12:]...)
-			} else {
-				m.buf = append(m.buf, a[:]...)
-			}
+	for _, a := range []netflow.Addr{b.SrcAddr[i], b.DstAddr[i], b.NextHop[i]} {
+		if family(b, i) == 0 {
+			m.buf = append(m.buf, a[12:]...)
+		} else {
+			m.buf = append(m.buf, a[:]...)
 		}
-		m.buf = binary.BigEndian.AppendUint32(m.buf, b.Input[i])
-		m.buf = binary.BigEndian.AppendUint32(m.buf, b.Output[i])
-		m.buf = binary.BigEndian.AppendUint64(m.buf, b.Packets[i])
-		m.buf = binary.BigEndian.AppendUint64(m.buf, b.Bytes[i])
-		m.buf = binary.BigEndian.AppendUint32(m.buf, uptime(b.Start[i]))
-		m.buf = binary.BigEndian.AppendUint32(m.buf, uptime(b.End[i]))
-		m.buf = binary.BigEndian.AppendUint16(m.buf, b.SrcPort[i])
-		m.buf = binary.BigEndian.AppendUint16(m.buf, b.DstPort[i])
-		m.buf = append(m.buf, byte(b.TCPFlags[i]), b.Proto[i], b.TOS[i])
-		m.buf = binary.BigEndian.AppendUint32(m.buf, b.SrcAS[i])
-		m.buf = binary.BigEndian.AppendUint32(m.buf, b.DstAS[i])
-		m.buf = append(m.buf, b.SrcMask[i], b.DstMask[i])
-		m.buf = binary.BigEndian.AppendUint16(m.buf, b.VLAN[i])
-		m.buf = append(m.buf, b.Direction[i])
 	}
-	for len(m.buf)%4 != 0 {
-		m.buf = append(m.buf, 0)
-	}
-	binary.BigEndian.PutUint16(m.buf[at+2:], uint16(len(m.buf)-at))
-	return m.buf
+	m.buf = binary.BigEndian.AppendUint32(m.buf, b.Input[i])
+	m.buf = binary.BigEndian.AppendUint32(m.buf, b.Output[i])
+	m.buf = binary.BigEndian.AppendUint64(m.buf, b.Packets[i])
+	m.buf = binary.BigEndian.AppendUint64(m.buf, b.Bytes[i])
+	m.buf = binary.BigEndian.AppendUint32(m.buf, uptime(b.Start[i]))
+	m.buf = binary.BigEndian.AppendUint32(m.buf, uptime(b.End[i]))
+	m.buf = binary.BigEndian.AppendUint16(m.buf, b.SrcPort[i])
+	m.buf = binary.BigEndian.AppendUint16(m.buf, b.DstPort[i])
+	m.buf = append(m.buf, byte(b.TCPFlags[i]), b.Proto[i], b.TOS[i])
+	m.buf = binary.BigEndian.AppendUint32(m.buf, b.SrcAS[i])
+	m.buf = binary.BigEndian.AppendUint32(m.buf, b.DstAS[i])
+	m.buf = append(m.buf, b.SrcMask[i], b.DstMask[i])
+	m.buf = binary.BigEndian.AppendUint16(m.buf, b.VLAN[i])
+	m.buf = append(m.buf, b.Direction[i])
 }
 
 // load of the query figures, in flows a second: what every collector takes without loss.
