@@ -165,56 +165,54 @@ func (p *Plan) compileTimes() {
 	}
 }
 
-// pairs lists the operations that become one when a layout has both, one after the other.
-var pairs = []struct {
+// twins lists what the two operations of each twin are.
+var twins = [numTwins]struct {
 	first, second netflow.Column
-	each, both    opcode // each: 0, the integer operation of the column
+	code          opcode // of both; 0: the integer operations of the columns
 	size          int    // bytes of the widest field that fits
 }{
-	{netflow.SrcAddr, netflow.DstAddr, opAddr4, opPairAddr4, 4},
-	{netflow.Bytes, netflow.Packets, 0, opPairCounters, 8},
-	{netflow.Proto, netflow.TOS, 0, opPairProtoTOS, 1},
-	{netflow.SrcPort, netflow.DstPort, 0, opPairPorts, 2},
-	{netflow.Input, netflow.Output, 0, opPairInterfaces, 4},
-	{netflow.SrcAS, netflow.DstAS, 0, opPairAS, 4},
-	{netflow.SrcMask, netflow.DstMask, 0, opPairMasks, 1},
-	{netflow.Direction, netflow.EndReason, 0, opPairDirectionEndReason, 1},
-	{netflow.Start, netflow.End, opUptime, opPairUptimes, 4},
-	{netflow.Start, netflow.End, opMilli, opPairMillis, 8},
+	twinAddr4:              {netflow.SrcAddr, netflow.DstAddr, opAddr4, 4},
+	twinCounters:           {netflow.Bytes, netflow.Packets, 0, 8},
+	twinProtoTOS:           {netflow.Proto, netflow.TOS, 0, 1},
+	twinPorts:              {netflow.SrcPort, netflow.DstPort, 0, 2},
+	twinInterfaces:         {netflow.Input, netflow.Output, 0, 4},
+	twinAS:                 {netflow.SrcAS, netflow.DstAS, 0, 4},
+	twinMasks:              {netflow.SrcMask, netflow.DstMask, 0, 1},
+	twinDirectionEndReason: {netflow.Direction, netflow.EndReason, 0, 1},
+	twinUptimes:            {netflow.Start, netflow.End, opUptime, 4},
+	twinMillis:             {netflow.Start, netflow.End, opMilli, 8},
 }
 
-// pairUp joins operations to pairs where the layout allows it.
-func (p *Plan) pairUp() {
+// findTwins takes the operations out of ops that a twin does.
+func (p *Plan) findTwins() {
 	ops := p.ops[:0]
 	for _, o := range p.ops {
-		if len(ops) > 0 {
-			last := &ops[len(ops)-1]
-			if both := p.pair(*last, o); both != 0 {
-				last.code, last.also = both, o.slot
-				continue
-			}
+		if len(ops) == 0 || !p.twin(ops[len(ops)-1], o) {
+			ops = append(ops, o)
+			continue
 		}
-		ops = append(ops, o)
+		ops = ops[:len(ops)-1]
 	}
 	p.ops = ops
 }
 
-// pair returns the operation that does a and b at once: both read all rows, and fields of the same usual width that fits
-// their columns. It is 0 when there is none.
-func (p *Plan) pair(a, b op) opcode {
-	for _, x := range pairs {
-		first, second := x.each, x.each
-		if x.each == 0 {
+// twin makes a twin of two operations if there is one: they read all rows, and fields of the same usual width, which fits
+// their columns.
+func (p *Plan) twin(a, b op) bool {
+	for i, x := range twins {
+		first, second := x.code, x.code
+		if x.code == 0 {
 			first, second = opcode(x.first), opcode(x.second)
 		}
 		if a.code != first || b.code != second || a.col != x.first || b.col != x.second || a.when != 0 || b.when != 0 {
 			continue
 		}
 		width := int(p.slots[a.slot].width)
-		usual := width == x.size || x.each == 0 && width < x.size && width&(width-1) == 0 && width > 0
-		if usual && int(p.slots[b.slot].width) == width && (x.each != opUptime || !p.has(roleInitTime)) {
-			return x.both
+		usual := width == x.size || x.code == 0 && width < x.size && width&(width-1) == 0 && width > 0
+		if usual && int(p.slots[b.slot].width) == width && (x.code != opUptime || !p.has(roleInitTime)) {
+			p.twins[i] = fields{first: p.slots[a.slot].off, second: p.slots[b.slot].off, width: uint8(width)}
+			return true
 		}
 	}
-	return 0
+	return false
 }

@@ -155,34 +155,15 @@ func (p *Plan) extend(b *netflow.Batch, n int, ctx *Context) int {
 // run performs the operations on the rows from on, of which data holds the records, all of the same length. It returns
 // how many rows have no times because uptimes could not be placed.
 func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undated int) {
+	undated = p.runTwins(b, from, data, ctx)
 	to, stride := b.Len(), p.length
 	r := rows{data: data, stride: stride, family: b.IPVersion[from:to]}
 	for _, o := range p.ops {
-		if slots := p.slots; int(o.slot) < len(slots) && int(o.also) < len(slots) {
-			r.off, r.width, r.off2 = int(slots[o.slot].off), int(slots[o.slot].width), int(slots[o.also].off)
+		if int(o.slot) < len(p.slots) {
+			r.off, r.width = int(p.slots[o.slot].off), int(p.slots[o.slot].width)
 		}
 		r.when = o.when
 		switch o.code {
-		case opPairCounters:
-			loadTwo(b.Bytes[from:to], b.Packets[from:to], &r)
-		case opPairProtoTOS:
-			loadTwo(b.Proto[from:to], b.TOS[from:to], &r)
-		case opPairPorts:
-			loadTwo(b.SrcPort[from:to], b.DstPort[from:to], &r)
-		case opPairInterfaces:
-			loadTwo(b.Input[from:to], b.Output[from:to], &r)
-		case opPairAS:
-			loadTwo(b.SrcAS[from:to], b.DstAS[from:to], &r)
-		case opPairMasks:
-			loadTwo(b.SrcMask[from:to], b.DstMask[from:to], &r)
-		case opPairDirectionEndReason:
-			loadTwo(b.Direction[from:to], b.EndReason[from:to], &r)
-		case opPairAddr4:
-			loadTwoAddr4(b.SrcAddr[from:to], b.DstAddr[from:to], &r)
-		case opPairUptimes:
-			undated = max(undated, p.twoUptimes(b.Start[from:to], b.End[from:to], &r, ctx))
-		case opPairMillis:
-			twoMillis(b.Start[from:to], b.End[from:to], &r)
 		case opcode(netflow.Bytes):
 			load(b.Bytes[from:to], &r, 8)
 		case opcode(netflow.Packets):
@@ -246,6 +227,43 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 		case opSampling:
 			p.sampling(b, from, to, data, stride, ctx)
 		}
+	}
+	return undated
+}
+
+// runTwins reads the twins. One after the other, and not from a list, because a processor learns which of them a router's
+// template has, and mispredicts the jumps of a list.
+func (p *Plan) runTwins(b *netflow.Batch, from int, data []byte, ctx *Context) (undated int) {
+	to, stride, t := b.Len(), p.length, &p.twins
+	if f := t[twinAddr4]; f.width != 0 {
+		loadTwinAddr4(b.SrcAddr[from:to], b.DstAddr[from:to], data, stride, f)
+	}
+	if f := t[twinCounters]; f.width != 0 {
+		loadTwin(b.Bytes[from:to], b.Packets[from:to], data, stride, f)
+	}
+	if f := t[twinProtoTOS]; f.width != 0 {
+		loadTwin(b.Proto[from:to], b.TOS[from:to], data, stride, f)
+	}
+	if f := t[twinPorts]; f.width != 0 {
+		loadTwin(b.SrcPort[from:to], b.DstPort[from:to], data, stride, f)
+	}
+	if f := t[twinInterfaces]; f.width != 0 {
+		loadTwin(b.Input[from:to], b.Output[from:to], data, stride, f)
+	}
+	if f := t[twinAS]; f.width != 0 {
+		loadTwin(b.SrcAS[from:to], b.DstAS[from:to], data, stride, f)
+	}
+	if f := t[twinMasks]; f.width != 0 {
+		loadTwin(b.SrcMask[from:to], b.DstMask[from:to], data, stride, f)
+	}
+	if f := t[twinDirectionEndReason]; f.width != 0 {
+		loadTwin(b.Direction[from:to], b.EndReason[from:to], data, stride, f)
+	}
+	if f := t[twinUptimes]; f.width != 0 {
+		undated = loadTwinUptimes(b.Start[from:to], b.End[from:to], data, stride, f, ctx)
+	}
+	if f := t[twinMillis]; f.width != 0 {
+		loadTwinMillis(b.Start[from:to], b.End[from:to], data, stride, f)
 	}
 	return undated
 }

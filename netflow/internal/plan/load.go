@@ -13,7 +13,6 @@ type rows struct {
 	data   []byte
 	stride int
 	off    int
-	off2   int // of a pair: where the second field is
 	width  int
 	when   uint8   // 0: all rows; whenZero: rows whose column is still zero; 4, 6: rows of that IP version
 	family []uint8 // the IP version of each row, for when 4 and 6
@@ -65,11 +64,11 @@ func load[T uint8 | uint16 | uint32 | uint64](dst []T, r *rows, size int) {
 	}
 }
 
-// loadTwo reads a pair of integers into two columns.
-func loadTwo[T uint8 | uint16 | uint32 | uint64](dst, dst2 []T, r *rows) {
-	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+// loadTwin reads the integers of a twin into its two columns.
+func loadTwin[T uint8 | uint16 | uint32 | uint64](dst, dst2 []T, data []byte, stride int, f fields) {
+	at, at2 := int(f.first), int(f.second)
 	dst2 = dst2[:len(dst)]
-	switch r.width {
+	switch f.width {
 	case 1:
 		for i := range dst {
 			dst[i], dst2[i] = T(data[at]), T(data[at2])
@@ -142,9 +141,9 @@ func loadAddr4(dst []netflow.Addr, r *rows, optional bool) {
 	}
 }
 
-// loadTwoAddr4 reads the source and destination of IPv4 flows.
-func loadTwoAddr4(src, dst []netflow.Addr, r *rows) {
-	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+// loadTwinAddr4 reads the source and destination of IPv4 flows.
+func loadTwinAddr4(src, dst []netflow.Addr, data []byte, stride int, f fields) {
+	at, at2 := int(f.first), int(f.second)
 	dst = dst[:len(src)]
 	for i := range src {
 		binary.BigEndian.PutUint64(src[i][8:], mapped|uint64(binary.BigEndian.Uint32(data[at:at+4])))

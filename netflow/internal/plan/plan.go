@@ -29,7 +29,6 @@ type op struct {
 	code opcode
 	col  netflow.Column
 	slot uint8
-	also uint8 // of a pair: the slot of the second column
 	when uint8 // 4 or 6: only rows of that IP version; whenZero: only rows that hold zero so far
 }
 
@@ -53,23 +52,36 @@ const (
 	opSpan
 	opICMP
 	opSampling
-
-	// Pairs of columns that nearly every layout has in the same width: one turn of a loop reads both, which costs little
-	// more than reading one.
-	opPairAddr4
-	opPairCounters
-	opPairProtoTOS
-	opPairPorts
-	opPairInterfaces
-	opPairAS
-	opPairMasks
-	opPairDirectionEndReason
-	opPairUptimes
-	opPairMillis
 )
+
+// twin is a pair of columns that nearly every layout has in fields of the same width: one turn of a loop reads both, which
+// costs little more than reading one.
+type twin uint8
+
+const (
+	twinAddr4 twin = iota
+	twinCounters
+	twinProtoTOS
+	twinPorts
+	twinInterfaces
+	twinAS
+	twinMasks
+	twinDirectionEndReason
+	twinUptimes
+	twinMillis
+
+	numTwins
+)
+
+// fields says where the fields of a twin lie in a record; width 0: the layout does not have it.
+type fields struct {
+	first, second uint32
+	width         uint8
+}
 
 // Plan is a compiled record layout.
 type Plan struct {
+	twins   [numTwins]fields // read first, in the order of their numbers: no operation is repeated among ops
 	ops     []op
 	slots   []slot
 	slotOf  [numRoles]uint8   // 1 + slot of a role; 0: the record does not have it
@@ -88,7 +100,7 @@ func (p *Plan) Variable() bool { return p.flat != nil }
 
 // Size estimates the memory that the plan takes, in bytes.
 func (p *Plan) Size() int {
-	size := 288 + 8*cap(p.slots) + 5*cap(p.ops) + 6*cap(p.steps)
+	size := 408 + 8*cap(p.slots) + 4*cap(p.ops) + 6*cap(p.steps)
 	if p.flat != nil {
 		size += p.flat.Size()
 	}
@@ -118,7 +130,7 @@ func compile(fields []Field, emit func(p *Plan)) *Plan {
 		p.length += int(f.Length)
 	}
 	emit(p)
-	p.pairUp()
+	p.findTwins()
 	// Plans live for long and there may be many: give back what appending reserved in vain.
 	p.ops, p.slots = exact(p.ops), exact(p.slots)
 	return p

@@ -67,9 +67,9 @@ func ntp(v uint64) netflow.Timestamp {
 	return netflow.Timestamp(t)
 }
 
-// twoMillis reads the start and the end of flows in milliseconds since 1970.
-func twoMillis(start, end []netflow.Timestamp, r *rows) {
-	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+// loadTwinMillis reads the start and the end of flows in milliseconds since 1970.
+func loadTwinMillis(start, end []netflow.Timestamp, data []byte, stride int, f fields) {
+	at, at2 := int(f.first), int(f.second)
 	end = end[:len(start)]
 	for i := range start {
 		first, last := binary.BigEndian.Uint64(data[at:at+8]), binary.BigEndian.Uint64(data[at2:at2+8])
@@ -118,12 +118,12 @@ func (p *Plan) uptimes(dst []netflow.Timestamp, r *rows, ctx *Context) (undated 
 	return undated
 }
 
-// twoUptimes is uptimes for the start and the end of flows that tell both in 4 bytes, and not the time of the boot.
-func (p *Plan) twoUptimes(start, end []netflow.Timestamp, r *rows, ctx *Context) (undated int) {
+// loadTwinUptimes is uptimes for the start and the end of flows that tell both in 4 bytes, and not the time of the boot.
+func loadTwinUptimes(start, end []netflow.Timestamp, data []byte, stride int, f fields, ctx *Context) (undated int) {
 	if !ctx.HasUptime {
 		return len(start)
 	}
-	data, at, at2, stride := r.data, r.off, r.off2, r.stride
+	at, at2 := int(f.first), int(f.second)
 	export, uptime := int64(ctx.Export), ctx.Uptime
 	end = end[:len(start)]
 	for i := range start {
