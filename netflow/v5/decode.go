@@ -137,15 +137,15 @@ func fill(dst *netflow.Batch, from int, h Header) {
 		return
 	}
 	dst.Extend(0, netflow.SetOf(netflow.ExportVersion))
-	for i := from; i < dst.Len(); i++ {
-		dst.ExportVersion[i] = uint8(h.Version)
+	for i, versions := 0, dst.ExportVersion[from:dst.Len()]; i < len(versions); i++ {
+		versions[i] = uint8(h.Version)
 	}
 	engine := h.Engine()
 	if engine == 0 {
 		return
 	}
 	dst.Extend(0, netflow.SetOf(netflow.Domain))
-	for i := from; i < dst.Len(); i++ {
-		dst.Domain[i] = engine
+	for i, engines := 0, dst.Domain[from:dst.Len()]; i < len(engines); i++ {
+		engines[i] = engine
 	}
 }

@@ -63,10 +63,10 @@ func Fill(dst *netflow.Batch, from int, domain uint32, version uint8) {
 		return
 	}
 	dst.Extend(0, netflow.SetOf(netflow.Domain, netflow.ExportVersion))
-	for i := from; i < dst.Len(); i++ {
-		dst.Domain[i] = domain
+	for i, domains := 0, dst.Domain[from:dst.Len()]; i < len(domains); i++ {
+		domains[i] = domain
 	}
-	for i := from; i < dst.Len(); i++ {
-		dst.ExportVersion[i] = version
+	for i, versions := 0, dst.ExportVersion[from:dst.Len()]; i < len(versions); i++ {
+		versions[i] = version
 	}
 }
