@@ -15,17 +15,20 @@ type Batch struct {
 	SrcAddr, DstAddr, NextHop, Exporter                []Addr
 	Packets, Bytes, ReversePackets, ReverseBytes       []uint64
 	Domain, Input, Output, SrcAS, DstAS, SamplingRate  []uint32
+	MinLength, MaxLength, MPLSLabel, TunnelID          []uint32
+	TCPRTT, TCPRetransmits, ReverseTCPRetransmits      []uint32
 	SrcPort, DstPort, TCPFlags, ReverseTCPFlags, VLAN  []uint16
+	CustomerVLAN                                       []uint16
 	SrcMAC, DstMAC                                     []MAC
 	IPVersion, Proto, TOS, SrcMask, DstMask, Direction []uint8
 	EndReason, ICMPType, ICMPCode, ForwardingStatus    []uint8
-	ExportVersion                                      []uint8
+	ExportVersion, MinTTL, MaxTTL, FragmentFlags       []uint8
 
 	n       int
 	present ColumnSet
 }
 
-// NewBatch makes an empty batch with room for capacity rows, about 200 bytes each.
+// NewBatch makes an empty batch with room for capacity rows, about 240 bytes each.
 func NewBatch(capacity int) *Batch {
 	b := &Batch{}
 	for _, c := range Columns() {
@@ -107,6 +110,10 @@ func (b *Batch) Append(r *Record) {
 	b.SrcMask[i], b.DstMask[i], b.Direction[i] = r.SrcMask, r.DstMask, r.Direction
 	b.EndReason[i], b.ICMPType[i], b.ICMPCode[i] = r.EndReason, r.ICMPType, r.ICMPCode
 	b.ForwardingStatus[i], b.ExportVersion[i] = r.ForwardingStatus, r.ExportVersion
+	b.CustomerVLAN[i], b.MPLSLabel[i], b.TunnelID[i] = r.CustomerVLAN, r.MPLSLabel, r.TunnelID
+	b.MinTTL[i], b.MaxTTL[i], b.FragmentFlags[i] = r.MinTTL, r.MaxTTL, r.FragmentFlags
+	b.MinLength[i], b.MaxLength[i] = r.MinLength, r.MaxLength
+	b.TCPRTT[i], b.TCPRetransmits[i], b.ReverseTCPRetransmits[i] = r.TCPRTT, r.TCPRetransmits, r.ReverseTCPRetransmits
 }
 
 // Record reads row i, which must be below Len.
@@ -128,6 +135,10 @@ func (b *Batch) Record(i int) Record {
 		SrcMask: b.SrcMask[i], DstMask: b.DstMask[i], Direction: b.Direction[i],
 		EndReason: b.EndReason[i], ICMPType: b.ICMPType[i], ICMPCode: b.ICMPCode[i],
 		ForwardingStatus: b.ForwardingStatus[i], ExportVersion: b.ExportVersion[i],
+		CustomerVLAN: b.CustomerVLAN[i], MPLSLabel: b.MPLSLabel[i], TunnelID: b.TunnelID[i],
+		MinTTL: b.MinTTL[i], MaxTTL: b.MaxTTL[i], FragmentFlags: b.FragmentFlags[i],
+		MinLength: b.MinLength[i], MaxLength: b.MaxLength[i],
+		TCPRTT: b.TCPRTT[i], TCPRetransmits: b.TCPRetransmits[i], ReverseTCPRetransmits: b.ReverseTCPRetransmits[i],
 	}
 }
 
@@ -264,6 +275,20 @@ func (b *Batch) uint32s(c Column) *[]uint32 {
 		return &b.DstAS
 	case SamplingRate:
 		return &b.SamplingRate
+	case MinLength:
+		return &b.MinLength
+	case MaxLength:
+		return &b.MaxLength
+	case MPLSLabel:
+		return &b.MPLSLabel
+	case TunnelID:
+		return &b.TunnelID
+	case TCPRTT:
+		return &b.TCPRTT
+	case TCPRetransmits:
+		return &b.TCPRetransmits
+	case ReverseTCPRetransmits:
+		return &b.ReverseTCPRetransmits
 	}
 	panic(wrongKind + c.String())
 }
@@ -280,6 +305,8 @@ func (b *Batch) uint16s(c Column) *[]uint16 {
 		return &b.ReverseTCPFlags
 	case VLAN:
 		return &b.VLAN
+	case CustomerVLAN:
+		return &b.CustomerVLAN
 	}
 	panic(wrongKind + c.String())
 }
@@ -308,6 +335,12 @@ func (b *Batch) uint8s(c Column) *[]uint8 {
 		return &b.ForwardingStatus
 	case ExportVersion:
 		return &b.ExportVersion
+	case MinTTL:
+		return &b.MinTTL
+	case MaxTTL:
+		return &b.MaxTTL
+	case FragmentFlags:
+		return &b.FragmentFlags
 	}
 	panic(wrongKind + c.String())
 }

@@ -43,8 +43,19 @@ const (
 	IPVersion
 	ForwardingStatus
 	ExportVersion
+	CustomerVLAN
+	MinTTL
+	MaxTTL
+	MinLength
+	MaxLength
+	FragmentFlags
+	MPLSLabel
+	TunnelID
+	TCPRTT
+	TCPRetransmits
+	ReverseTCPRetransmits
 
-	NumColumns = int(ExportVersion) + 1
+	NumColumns = int(ReverseTCPRetransmits) + 1
 )
 
 // Kind is the type of a column's values.
@@ -72,41 +83,52 @@ var columnTable = [NumColumns]struct {
 	kind    Kind
 	element string
 }{
-	Start:            {"start", KindTime, "flowStartMicroseconds (154) and every other encoding of a flow's start"},
-	End:              {"end", KindTime, "flowEndMicroseconds (155) and every other encoding of a flow's end"},
-	Received:         {"received", KindTime, "when the collector received the datagram"},
-	SrcAddr:          {"src_addr", KindAddr, "sourceIPv4Address (8), sourceIPv6Address (27)"},
-	DstAddr:          {"dst_addr", KindAddr, "destinationIPv4Address (12), destinationIPv6Address (28)"},
-	SrcPort:          {"src_port", KindUint16, "sourceTransportPort (7)"},
-	DstPort:          {"dst_port", KindUint16, "destinationTransportPort (11); ICMP: type*256+code"},
-	Proto:            {"proto", KindUint8, "protocolIdentifier (4)"},
-	TCPFlags:         {"tcp_flags", KindUint16, "tcpControlBits (6)"},
-	TOS:              {"tos", KindUint8, "ipClassOfService (5)"},
-	Packets:          {"packets", KindUint64, "packetDeltaCount (2), else packetTotalCount (86), initiatorPackets (298)"},
-	Bytes:            {"bytes", KindUint64, "octetDeltaCount (1), else octetTotalCount (85), initiatorOctets (231)"},
-	ReversePackets:   {"reverse_packets", KindUint64, "reverse packetDeltaCount (29305/2), else 29305/86, 299"},
-	ReverseBytes:     {"reverse_bytes", KindUint64, "reverse octetDeltaCount (29305/1), else 29305/85, 232"},
-	Exporter:         {"exporter", KindAddr, "source address of the datagram"},
-	Domain:           {"domain", KindUint32, "observationDomainId (149); v9 source id; v5 engine type*256+id"},
-	Input:            {"input", KindUint32, "ingressInterface (10), else ingressPhysicalInterface (252)"},
-	Output:           {"output", KindUint32, "egressInterface (14), else egressPhysicalInterface (253)"},
-	SrcAS:            {"src_as", KindUint32, "bgpSourceAsNumber (16)"},
-	DstAS:            {"dst_as", KindUint32, "bgpDestinationAsNumber (17)"},
-	SrcMask:          {"src_mask", KindUint8, "sourceIPv4PrefixLength (9), sourceIPv6PrefixLength (29)"},
-	DstMask:          {"dst_mask", KindUint8, "destinationIPv4PrefixLength (13), destinationIPv6PrefixLength (30)"},
-	NextHop:          {"next_hop", KindAddr, "ipNextHopIPv4Address (15), ipNextHopIPv6Address (62)"},
-	VLAN:             {"vlan", KindUint16, "vlanId (58), dot1qVlanId (243)"},
-	Direction:        {"direction", KindUint8, "flowDirection (61): 0 ingress, 1 egress"},
-	EndReason:        {"end_reason", KindUint8, "flowEndReason (136)"},
-	SamplingRate:     {"sampling_rate", KindUint32, "one packet in so many was metered; 0: not told"},
-	ICMPType:         {"icmp_type", KindUint8, "icmpTypeIPv4 (176), icmpTypeIPv6 (178), or from 32, 139, 11"},
-	ICMPCode:         {"icmp_code", KindUint8, "icmpCodeIPv4 (177), icmpCodeIPv6 (179), or from 32, 139, 11"},
-	SrcMAC:           {"src_mac", KindMAC, "sourceMacAddress (56), else postSourceMacAddress (81)"},
-	DstMAC:           {"dst_mac", KindMAC, "destinationMacAddress (80), else postDestinationMacAddress (57)"},
-	ReverseTCPFlags:  {"reverse_tcp_flags", KindUint16, "reverse tcpControlBits (29305/6)"},
-	IPVersion:        {"ip_version", KindUint8, "ipVersion (60): 4, 6; 0: the flow has no addresses"},
-	ForwardingStatus: {"forwarding_status", KindUint8, "forwardingStatus (89)"},
-	ExportVersion:    {"export_version", KindUint8, "exportProtocolVersion (214): 1, 5, 7, 9, 10"},
+	Start:                 {"start", KindTime, "flowStartMicroseconds (154) and every other encoding of a flow's start"},
+	End:                   {"end", KindTime, "flowEndMicroseconds (155) and every other encoding of a flow's end"},
+	Received:              {"received", KindTime, "when the collector received the datagram"},
+	SrcAddr:               {"src_addr", KindAddr, "sourceIPv4Address (8), sourceIPv6Address (27)"},
+	DstAddr:               {"dst_addr", KindAddr, "destinationIPv4Address (12), destinationIPv6Address (28)"},
+	SrcPort:               {"src_port", KindUint16, "sourceTransportPort (7)"},
+	DstPort:               {"dst_port", KindUint16, "destinationTransportPort (11); ICMP: type*256+code"},
+	Proto:                 {"proto", KindUint8, "protocolIdentifier (4)"},
+	TCPFlags:              {"tcp_flags", KindUint16, "tcpControlBits (6)"},
+	TOS:                   {"tos", KindUint8, "ipClassOfService (5)"},
+	Packets:               {"packets", KindUint64, "packetDeltaCount (2), else packetTotalCount (86), initiatorPackets (298)"},
+	Bytes:                 {"bytes", KindUint64, "octetDeltaCount (1), else octetTotalCount (85), initiatorOctets (231)"},
+	ReversePackets:        {"reverse_packets", KindUint64, "reverse packetDeltaCount (29305/2), else 29305/86, 299"},
+	ReverseBytes:          {"reverse_bytes", KindUint64, "reverse octetDeltaCount (29305/1), else 29305/85, 232"},
+	Exporter:              {"exporter", KindAddr, "source address of the datagram"},
+	Domain:                {"domain", KindUint32, "observationDomainId (149); v9 source id; v5 engine type*256+id"},
+	Input:                 {"input", KindUint32, "ingressInterface (10), else ingressPhysicalInterface (252)"},
+	Output:                {"output", KindUint32, "egressInterface (14), else egressPhysicalInterface (253)"},
+	SrcAS:                 {"src_as", KindUint32, "bgpSourceAsNumber (16)"},
+	DstAS:                 {"dst_as", KindUint32, "bgpDestinationAsNumber (17)"},
+	SrcMask:               {"src_mask", KindUint8, "sourceIPv4PrefixLength (9), sourceIPv6PrefixLength (29)"},
+	DstMask:               {"dst_mask", KindUint8, "destinationIPv4PrefixLength (13), destinationIPv6PrefixLength (30)"},
+	NextHop:               {"next_hop", KindAddr, "ipNextHopIPv4Address (15), ipNextHopIPv6Address (62)"},
+	VLAN:                  {"vlan", KindUint16, "vlanId (58), dot1qVlanId (243)"},
+	Direction:             {"direction", KindUint8, "flowDirection (61): 0 ingress, 1 egress"},
+	EndReason:             {"end_reason", KindUint8, "flowEndReason (136)"},
+	SamplingRate:          {"sampling_rate", KindUint32, "one packet in so many was metered; 0: not told"},
+	ICMPType:              {"icmp_type", KindUint8, "icmpTypeIPv4 (176), icmpTypeIPv6 (178), or from 32, 139, 11"},
+	ICMPCode:              {"icmp_code", KindUint8, "icmpCodeIPv4 (177), icmpCodeIPv6 (179), or from 32, 139, 11"},
+	SrcMAC:                {"src_mac", KindMAC, "sourceMacAddress (56), else postSourceMacAddress (81)"},
+	DstMAC:                {"dst_mac", KindMAC, "destinationMacAddress (80), else postDestinationMacAddress (57)"},
+	ReverseTCPFlags:       {"reverse_tcp_flags", KindUint16, "reverse tcpControlBits (29305/6)"},
+	IPVersion:             {"ip_version", KindUint8, "ipVersion (60): 4, 6; 0: the flow has no addresses"},
+	ForwardingStatus:      {"forwarding_status", KindUint8, "forwardingStatus (89)"},
+	ExportVersion:         {"export_version", KindUint8, "exportProtocolVersion (214): 1, 5, 7, 9, 10"},
+	CustomerVLAN:          {"customer_vlan", KindUint16, "dot1qCustomerVlanId (245): the inner one of two tags"},
+	MinTTL:                {"min_ttl", KindUint8, "minimumTTL (52)"},
+	MaxTTL:                {"max_ttl", KindUint8, "maximumTTL (53)"},
+	MinLength:             {"min_length", KindUint32, "minimumIpTotalLength (25), bytes"},
+	MaxLength:             {"max_length", KindUint32, "maximumIpTotalLength (26), bytes"},
+	FragmentFlags:         {"fragment_flags", KindUint8, "fragmentFlags (197): 0x40 do not fragment, 0x20 more fragments"},
+	MPLSLabel:             {"mpls_label", KindUint32, "label of mplsTopLabelStackSection (70)"},
+	TunnelID:              {"tunnel_id", KindUint32, "segment of layer2SegmentId (351), else gtpuTEid (507)"},
+	TCPRTT:                {"tcp_rtt", KindUint32, "round-trip time of the TCP handshake, microseconds"},
+	TCPRetransmits:        {"tcp_retransmits", KindUint32, "TCP segments seen again"},
+	ReverseTCPRetransmits: {"reverse_tcp_retransmits", KindUint32, "the same of the other direction"},
 }
 
 // Columns lists all columns in file order.

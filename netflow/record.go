@@ -77,12 +77,21 @@ type Record struct {
 	SrcAS        uint32 // bgpSourceAsNumber
 	DstAS        uint32 // bgpDestinationAsNumber
 	SamplingRate uint32 // one packet in SamplingRate was metered; 0: not told
+	MinLength    uint32 // minimumIpTotalLength: of the shortest packet, bytes; 0: not told
+	MaxLength    uint32 // maximumIpTotalLength: of the longest
+	MPLSLabel    uint32 // label of mplsTopLabelStackSection, 20 bits; 0: none
+	TunnelID     uint32 // segment of layer2SegmentId (VXLAN, Geneve), 24 bits, or gtpuTEid; 0: none
+
+	TCPRTT                uint32 // round-trip time of the TCP handshake, microseconds; 0: not measured
+	TCPRetransmits        uint32 // TCP segments seen again
+	ReverseTCPRetransmits uint32 // the same of the other direction
 
 	SrcPort         uint16 // sourceTransportPort
 	DstPort         uint16 // destinationTransportPort; ICMP: type << 8 | code
 	TCPFlags        uint16 // tcpControlBits, or-ed over the flow
 	ReverseTCPFlags uint16 // the same of the other direction, RFC 5103
 	VLAN            uint16 // vlanId or dot1qVlanId
+	CustomerVLAN    uint16 // dot1qCustomerVlanId: the inner one of two tags
 
 	SrcMAC MAC // sourceMacAddress
 	DstMAC MAC // destinationMacAddress
@@ -97,5 +106,8 @@ type Record struct {
 	ICMPType         uint8 // icmpTypeIPv4 or icmpTypeIPv6
 	ICMPCode         uint8 // icmpCodeIPv4 or icmpCodeIPv6
 	ForwardingStatus uint8 // forwardingStatus
+	MinTTL           uint8 // minimumTTL
+	MaxTTL           uint8 // maximumTTL
+	FragmentFlags    uint8 // fragmentFlags, or-ed over the flow: 0x40 may not be fragmented, 0x20 more fragments follow
 	ExportVersion    uint8 // version of the datagram that brought the flow: 1, 5, 7, 9 or 10
 }

@@ -185,6 +185,28 @@ func numberOf(r *netflow.Record, c netflow.Column) uint64 {
 		return uint64(r.ForwardingStatus)
 	case netflow.ExportVersion:
 		return uint64(r.ExportVersion)
+	case netflow.CustomerVLAN:
+		return uint64(r.CustomerVLAN)
+	case netflow.MinTTL:
+		return uint64(r.MinTTL)
+	case netflow.MaxTTL:
+		return uint64(r.MaxTTL)
+	case netflow.MinLength:
+		return uint64(r.MinLength)
+	case netflow.MaxLength:
+		return uint64(r.MaxLength)
+	case netflow.FragmentFlags:
+		return uint64(r.FragmentFlags)
+	case netflow.MPLSLabel:
+		return uint64(r.MPLSLabel)
+	case netflow.TunnelID:
+		return uint64(r.TunnelID)
+	case netflow.TCPRTT:
+		return uint64(r.TCPRTT)
+	case netflow.TCPRetransmits:
+		return uint64(r.TCPRetransmits)
+	case netflow.ReverseTCPRetransmits:
+		return uint64(r.ReverseTCPRetransmits)
 	}
 	panic("not a number")
 }
