@@ -96,6 +96,7 @@ func New(cfg Config) (*Cache, error) {
 	if cfg.Inactive > cfg.Active {
 		c.waitReason = netflow.EndReasonActive
 	}
+	hugePages(c.slab)
 	c.slots = make([]uint64, min(slotsFor(cfg.MaxFlows), minSlots))
 	c.wheel = newWheel(c.wait)
 	return c, nil
@@ -284,12 +285,18 @@ func (c *Cache) Expire(now netflow.Timestamp, emit func(*netflow.Record)) {
 	c.sweep(-1, emit)
 }
 
-// Flush emits all flows: those that have ended for the reason they did, the others with EndReasonForced.
+// Flush emits all flows: those that have ended for the reason they did, the others with EndReasonForced. The table and the
+// wheel are emptied as a whole, so that a flow costs no more than reading it.
 func (c *Cache) Flush(emit func(*netflow.Record)) {
 	for i := uint32(1); i < c.used && c.stats.Flows > 0; i++ {
 		if e := &c.slab[i]; e.packets != 0 {
-			c.remove(i, c.reason(e, netflow.EndReasonForced), emit)
+			c.stats.Flows--
+			c.emit(e, c.reason(e, netflow.EndReasonForced), emit)
+			e.packets = 0
 		}
 	}
+	clear(c.slots)
+	clear(c.wheel.heads)
+	c.wheel.tail, c.wheel.ending = 0, 0
 	c.used, c.free = 1, 0
 }

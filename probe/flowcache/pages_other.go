@@ -1,0 +1,5 @@
+//go:build !linux
+
+package flowcache
+
+func hugePages[T any]([]T) {}
