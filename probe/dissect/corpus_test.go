@@ -122,7 +122,9 @@ func TestTruncation(t *testing.T) {
 				}
 				if cut.Src != whole.Src || cut.Dst != whole.Dst || cut.IPBytes != whole.IPBytes || cut.TOS != whole.TOS ||
 					cut.VLAN != whole.VLAN || cut.IPVersion != whole.IPVersion ||
-					cut.SrcPort != 0 && cut.SrcPort != whole.SrcPort || cut.TCPFlags != 0 && cut.TCPFlags != whole.TCPFlags {
+					cut.SrcPort != 0 && cut.SrcPort != whole.SrcPort || cut.TCPFlags != 0 && cut.TCPFlags != whole.TCPFlags ||
+					cut.TCPSeq != 0 && cut.TCPSeq != whole.TCPSeq || cut.TCPPayload != 0 && cut.TCPPayload != whole.TCPPayload ||
+					cut.FragmentID != 0 && cut.FragmentID != whole.FragmentID || int(cut.Captured) != int(whole.Captured)-len(f.Data)+n {
 					t.Fatalf("%s frame %d cut to %d bytes:\ngot  %+v\nwant %+v", c.Name, frames, n, cut, whole)
 				}
 			}

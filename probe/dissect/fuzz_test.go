@@ -49,7 +49,8 @@ func compareLayers(t *testing.T, frame []byte, verdict dissect.Verdict, p *disse
 	if eth.DecodeFromBytes(frame, none) != nil {
 		return
 	}
-	next, payload, vlan := eth.EthernetType, eth.Payload, uint16(0)
+	next, payload := eth.EthernetType, eth.Payload
+	var vlans [dissect.MaxTags]uint16
 	for tags := 0; next == layers.EthernetTypeDot1Q || next == layers.EthernetTypeQinQ; tags++ {
 		var tag layers.Dot1Q
 		if tag.DecodeFromBytes(payload, none) != nil || tags == dissect.MaxTags {
@@ -58,9 +59,7 @@ func compareLayers(t *testing.T, frame []byte, verdict dissect.Verdict, p *disse
 			}
 			return
 		}
-		if tags == 0 {
-			vlan = tag.VLANIdentifier
-		}
+		vlans[tags] = tag.VLANIdentifier
 		next, payload = tag.Type, tag.Payload
 	}
 	var want dissect.Packet
@@ -71,7 +70,7 @@ func compareLayers(t *testing.T, frame []byte, verdict dissect.Verdict, p *disse
 			return
 		}
 		want = dissect.Packet{IPVersion: 4, Src: netflow.AddrFrom4([4]byte(ip.SrcIP)), Dst: netflow.AddrFrom4([4]byte(ip.DstIP)),
-			IPBytes: uint32(ip.Length), TOS: ip.TOS, TTL: ip.TTL, Proto: uint8(ip.Protocol)}
+			IPBytes: uint32(ip.Length), TOS: ip.TOS, TTL: ip.TTL, Proto: uint8(ip.Protocol), IPHeader: uint32(ip.IHL) * 4}
 		if ip.Length == 0 || len(payload) > 0xffff {
 			want.IPBytes = p.IPBytes
 		}
@@ -81,6 +80,16 @@ func compareLayers(t *testing.T, frame []byte, verdict dissect.Verdict, p *disse
 		case ip.Flags&layers.IPv4MoreFragments != 0:
 			want.Fragment = dissect.First
 		}
+		if ip.Flags&layers.IPv4MoreFragments != 0 {
+			want.FragmentFlags |= dissect.MoreFragments
+		}
+		if ip.Flags&layers.IPv4DontFragment != 0 {
+			want.FragmentFlags |= dissect.DontFragment
+		}
+		if want.Fragment != dissect.Whole {
+			want.FragmentID = uint32(ip.Id)
+		}
+		want.Captured = uint32(len(payload))
 		payload = ip.Payload
 	case layers.EthernetTypeIPv6:
 		var ip layers.IPv6
@@ -92,14 +101,16 @@ func compareLayers(t *testing.T, frame []byte, verdict dissect.Verdict, p *disse
 			return
 		}
 		want = dissect.Packet{IPVersion: 6, Src: netflow.Addr(ip.SrcIP), Dst: netflow.Addr(ip.DstIP), IPBytes: uint32(ip.Length) + 40,
-			TOS: ip.TrafficClass, TTL: ip.HopLimit, Proto: uint8(ip.NextHeader)}
+			TOS: ip.TrafficClass, TTL: ip.HopLimit, Proto: uint8(ip.NextHeader), Captured: uint32(len(payload)), IPHeader: 40}
 		payload = ip.Payload
 	default:
 		return
 	}
-	want.VLAN, want.SrcMAC, want.DstMAC = vlan, netflow.MAC(eth.SrcMAC), netflow.MAC(eth.DstMAC)
+	want.VLAN, want.CustomerVLAN = vlans[0], vlans[1]
+	want.SrcMAC, want.DstMAC = netflow.MAC(eth.SrcMAC), netflow.MAC(eth.DstMAC)
 	want.ICMPType, want.ICMPCode = p.ICMPType, p.ICMPCode
 	want.SrcPort, want.DstPort, want.TCPFlags = p.SrcPort, p.DstPort, p.TCPFlags
+	want.TCPSeq, want.TCPAck, want.TCPPayload = p.TCPSeq, p.TCPAck, p.TCPPayload
 	if want.Fragment != dissect.Later {
 		switch want.Proto {
 		case netflow.ProtoTCP:
@@ -107,6 +118,12 @@ func compareLayers(t *testing.T, frame []byte, verdict dissect.Verdict, p *disse
 			if tcp.DecodeFromBytes(payload, none) == nil {
 				want.SrcPort, want.DstPort = uint16(tcp.SrcPort), uint16(tcp.DstPort)
 				want.TCPFlags = uint16(payload[12]&1)<<8 | uint16(payload[13])
+				want.TCPSeq, want.TCPAck = tcp.Seq, tcp.Ack
+				if length := int(p.IPBytes) - int(want.IPHeader) - int(tcp.DataOffset)*4; len(payload) < int(p.IPBytes-want.IPHeader) {
+					want.TCPPayload = uint32(max(length, 0)) // the capture cut it: gopacket knows less
+				} else {
+					want.TCPPayload = uint32(len(tcp.Payload))
+				}
 				for flag, set := range map[uint16]bool{netflow.TCPFin: tcp.FIN, netflow.TCPSyn: tcp.SYN, netflow.TCPRst: tcp.RST, netflow.TCPPsh: tcp.PSH,
 					netflow.TCPAck: tcp.ACK, netflow.TCPUrg: tcp.URG, netflow.TCPEce: tcp.ECE, netflow.TCPCwr: tcp.CWR, netflow.TCPNs: tcp.NS} {
 					if (p.TCPFlags&flag != 0) != set {

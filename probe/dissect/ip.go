@@ -47,13 +47,18 @@ func ipv4(b []byte, missing int, p *Packet) Verdict {
 		return Malformed
 	}
 	p.IPBytes = uint32(total)
+	p.Captured = uint32(len(b))
+	p.IPHeader = uint32(header)
 	p.IPVersion = 4
 	p.TOS = b[1]
 	p.TTL = b[8]
 	p.Proto = b[9]
 	p.Src = netflow.AddrFrom4([4]byte(b[12:]))
 	p.Dst = netflow.AddrFrom4([4]byte(b[16:]))
-	if field := binary.BigEndian.Uint16(b[6:]); field&0x3fff != 0 {
+	field := binary.BigEndian.Uint16(b[6:])
+	p.FragmentFlags = uint8(field>>8) & (DontFragment | MoreFragments)
+	if field&0x3fff != 0 {
+		p.FragmentID = uint32(binary.BigEndian.Uint16(b[4:]))
 		if field&0x1fff != 0 {
 			p.Fragment = Later
 			return OK
@@ -64,7 +69,7 @@ func ipv4(b []byte, missing int, p *Packet) Verdict {
 		b = b[:total] // what follows is padding of the link
 	}
 	if header < len(b) {
-		transport(b[header:], p)
+		transport(b[header:], total-header, p)
 	}
 	return OK
 }
@@ -76,6 +81,8 @@ func ipv6(b []byte, p *Packet) Verdict {
 	}
 	payload := int(binary.BigEndian.Uint16(b[4:]))
 	p.IPBytes = uint32(40 + payload)
+	p.Captured = uint32(len(b))
+	p.IPHeader = 40
 	p.IPVersion = 6
 	p.TOS = b[0]<<4 | b[1]>>4
 	p.TTL = b[7]
@@ -91,7 +98,7 @@ func ipv6(b []byte, p *Packet) Verdict {
 		switch next {
 		default:
 			p.Proto = next
-			transport(b, p)
+			transport(b, payload+40-int(p.IPHeader), p)
 			return OK
 		case extHopByHop, extRouting, extDestOpts, extAH:
 		case extFragment:
@@ -105,13 +112,16 @@ func ipv6(b []byte, p *Packet) Verdict {
 		case extFragment: // RFC 8200 section 4.5
 			length = 8
 			field := binary.BigEndian.Uint16(b[2:])
-			switch {
-			case field&0xfff8 != 0:
+			if field&0xfff9 != 0 {
+				p.FragmentID = binary.BigEndian.Uint32(b[4:])
+				p.FragmentFlags = uint8(field&1) * MoreFragments
+				p.Fragment = First
+			}
+			if field&0xfff8 != 0 {
 				p.Proto = b[0]
 				p.Fragment = Later
+				p.IPHeader += 8
 				return OK
-			case field&1 != 0:
-				p.Fragment = First
 			}
 		case extAH: // RFC 4302 section 2.2: in units of four bytes, minus 2
 			length = (int(b[1]) + 2) * 4
@@ -119,20 +129,29 @@ func ipv6(b []byte, p *Packet) Verdict {
 			length = (int(b[1]) + 1) * 8
 		}
 		next = b[0]
-		b = b[min(length, len(b)):]
+		length = min(length, len(b))
+		b = b[length:]
+		p.IPHeader += uint32(length)
 	}
 	// Cut off, or more headers than are followed: the last header known.
 	p.Proto = next
 	return OK
 }
 
-// transport reads the ports of the protocols that have them in their first four bytes, the flags of TCP, and the type
-// and code of ICMP. What the capture cut off stays zero.
-func transport(b []byte, p *Packet) {
+// transport reads the ports of the protocols that have them in their first four bytes, the flags and numbers of TCP, and
+// the type and code of ICMP. What the capture cut off stays zero; length is what the IP header says there is, header
+// included.
+func transport(b []byte, length int, p *Packet) {
 	switch p.Proto {
 	case netflow.ProtoTCP: // RFC 9293 section 3.1; NS: RFC 3540
 		if len(b) >= 14 {
-			p.TCPFlags = binary.BigEndian.Uint16(b[12:]) & 0x1ff
+			offset := binary.BigEndian.Uint16(b[12:])
+			p.TCPFlags = offset & 0x1ff
+			p.TCPSeq = binary.BigEndian.Uint32(b[4:])
+			p.TCPAck = binary.BigEndian.Uint32(b[8:])
+			if payload := length - int(offset>>12)*4; payload > 0 {
+				p.TCPPayload = uint32(payload)
+			}
 		}
 	case netflow.ProtoUDP, netflow.ProtoSCTP, netflow.ProtoDCCP, netflow.ProtoUDPLite:
 	case netflow.ProtoICMP, netflow.ProtoICMPv6:

@@ -147,3 +147,44 @@ func TestExtensionLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestDetails has the fields that not every flow carries.
+func TestDetails(t *testing.T) {
+	type want struct {
+		flags                uint8
+		id                   uint32
+		seq, ack, payload    uint32
+		captured, headerSize uint32
+	}
+	const timestamps = "0101080a 0000000100000002" // options of 12 bytes: a TCP header of 32
+	for name, c := range map[string]struct {
+		ip string
+		want
+	}{
+		"tcp":                {samples["tcp"], want{dissect.DontFragment, 0, 1, 2, 0, 40, 20}},
+		"payload":            {"4500 05dc 0007 0000 4006 0000" + v4addrs + tcpHead, want{0, 0, 1, 2, 1460, 40, 20}},
+		"options":            {"4600 05dc 0007 0000 4006 0000" + v4addrs + "01010101 01bb c000 00000001 00000002 8010 ffff 00000000" + timestamps, want{0, 0, 1, 2, 1444, 56, 24}},
+		"first of fragments": {"4500 05dc 0007 2000 4006 0000" + v4addrs + tcpHead, want{dissect.MoreFragments, 7, 1, 2, 1460, 40, 20}},
+		"middle":             {"4500 05dc 0007 20b9 4006 0000" + v4addrs + tcpHead, want{dissect.MoreFragments, 7, 0, 0, 0, 40, 20}},
+		"last":               {"4500 05dc 0007 00b9 4006 0000" + v4addrs + tcpHead, want{0, 7, 0, 0, 0, 40, 20}},
+		"do and more":        {"4500 05dc 0007 6000 4006 0000" + v4addrs + tcpHead, want{0x60, 7, 1, 2, 1460, 40, 20}},
+		"header beyond":      {"4500 0028 0007 0000 4006 0000" + v4addrs + "01bb c000 00000001 00000002 f010 ffff 00000000", want{0, 0, 1, 2, 0, 40, 20}},
+		"cut":                {samples["flags cut"], want{dissect.DontFragment, 0, 0, 0, 0, 33, 20}},
+		"padding":            {samples["udp padded"], want{0, 0, 0, 0, 0, 38, 20}},
+		"tcp6":               {samples["tcp6"], want{0, 0, 1, 2, 0, 60, 40}},
+		"payload6":           {"60000000 05b4 06 40" + v6addrs + tcpHead, want{0, 0, 1, 2, 1440, 60, 40}},
+		"jumbogram":          {"60000000 0000 06 40" + v6addrs + tcpHead, want{0, 0, 1, 2, 0, 60, 40}},
+		"extension":          {"60000000 05b4 3c 40" + v6addrs + "0600 010400000000" + tcpHead, want{0, 0, 1, 2, 1432, 68, 48}},
+		"first of 6":         {"60000000 05b4 2c 40" + v6addrs + "0600 0001 00010002" + tcpHead, want{dissect.MoreFragments, 0x10002, 1, 2, 1432, 68, 48}},
+		"middle of 6":        {"60000000 05b4 2c 40" + v6addrs + "0600 0009 00010002" + tcpHead, want{dissect.MoreFragments, 0x10002, 0, 0, 0, 68, 48}},
+		"last of 6":          {"60000000 05b4 2c 40" + v6addrs + "0600 0008 00010002" + tcpHead, want{0, 0x10002, 0, 0, 0, 68, 48}},
+		"atomic":             {"60000000 05b4 2c 40" + v6addrs + "0600 0000 00010002" + tcpHead, want{0, 0, 1, 2, 1432, 68, 48}},
+	} {
+		var p dissect.Packet
+		ip := unhex(c.ip)
+		verdict := dissect.Dissect(dissect.LinkRaw, ip, len(ip), &p)
+		if got := (want{p.FragmentFlags, p.FragmentID, p.TCPSeq, p.TCPAck, p.TCPPayload, p.Captured, p.IPHeader}); verdict != dissect.OK || got != c.want {
+			t.Errorf("%s: %v\ngot  %+v\nwant %+v", name, verdict, got, c.want)
+		}
+	}
+}

@@ -27,8 +27,11 @@ func network(etherType uint16, b []byte, missing int, p *Packet) Verdict {
 			if len(b) < 4 || tags == MaxTags {
 				return NonIP
 			}
-			if tags == 0 {
+			switch tags {
+			case 0:
 				p.VLAN = binary.BigEndian.Uint16(b) & 0x0fff
+			case 1:
+				p.CustomerVLAN = binary.BigEndian.Uint16(b) & 0x0fff
 			}
 			tags++
 			etherType = binary.BigEndian.Uint16(b[2:])
@@ -53,9 +56,12 @@ func network(etherType uint16, b []byte, missing int, p *Packet) Verdict {
 // mpls pops the label stack (RFC 3032 section 2.1). What lies below is told by its first nibble only: 4 and 6 are IP, 0
 // and 1 control words of pseudowires (RFC 4928 section 3).
 func mpls(b []byte, missing int, p *Packet) Verdict {
-	for range MaxLabels {
+	for n := range MaxLabels {
 		if len(b) < 4 {
 			return NonIP
+		}
+		if n == 0 {
+			p.MPLSLabel = binary.BigEndian.Uint32(b) >> 12
 		}
 		bottom := b[2]&1 != 0
 		b = b[4:]

@@ -13,10 +13,26 @@ type Packet struct {
 	// payload length of 0 counts 40.
 	IPBytes uint32
 
+	MPLSLabel  uint32 // label at the top of the stack, 20 bits (RFC 3032 section 2.1); 0 also stands for no label
+	TunnelID   uint32 // of the tunnel that the packet was taken out of, see Tunnels; 0: of none, or of one without a number
+	FragmentID uint32 // identification that the fragments of a datagram share: 16 bits in IPv4, 32 in IPv6; 0 when Whole
+
+	// TCP, when the first 14 bytes of its header were captured. TCPPayload counts the bytes behind the header by the
+	// lengths in the headers, of a first fragment those that are in it; an IPv6 payload length of 0 gives 0.
+	TCPSeq, TCPAck, TCPPayload uint32
+
+	// Captured is the number of bytes from the IP header to the end of the frame as captured, with what the link put
+	// behind the packet; IPHeader that of the IP header with its options or extension headers, as far as they are
+	// followed. The transport header begins IPHeader bytes behind the last Captured ones of the frame.
+	Captured uint32
+	IPHeader uint32
+
 	SrcPort  uint16 // TCP, UDP, UDP-Lite, SCTP and DCCP, else 0; 0 in later fragments
 	DstPort  uint16 // likewise; ICMP and ICMPv6: type << 8 | code, as exporters send it
 	TCPFlags uint16 // netflow.TCPFin and its siblings, nine bits (RFC 7125 section 3)
 	VLAN     uint16 // VLAN identifier of the outermost tag, 12 bits; 0: untagged
+
+	CustomerVLAN uint16 // VLAN identifier of the second tag; 0: there is none
 
 	SrcMAC, DstMAC netflow.MAC // Ethernet and 802.11; Linux cooked captures know the source only
 
@@ -27,7 +43,17 @@ type Packet struct {
 	ICMPType  uint8 // ICMP and ICMPv6
 	ICMPCode  uint8
 	Fragment  Fragment
+
+	// FragmentFlags are the bits of fragmentFlags (IPFIX element 197): 0x40 do not fragment, 0x20 more fragments follow.
+	// IPv6 has the second only, in its fragment header.
+	FragmentFlags uint8
 }
+
+// The bits of Packet.FragmentFlags. In IPv4 headers they lie in the same places of the seventh byte.
+const (
+	DontFragment  = 0x40
+	MoreFragments = 0x20
+)
 
 // Fragment tells where in a fragmented datagram a packet stands.
 type Fragment uint8

@@ -16,50 +16,53 @@ var wrappings = []struct {
 	header string
 	vlan   uint16
 	macs   int // 2: both, 1: source only
+
+	customer uint16 // VLAN of the second tag
+	label    uint32 // of the top of the MPLS stack
 }{
-	{"raw", dissect.LinkRaw, "", 0, 0},
-	{"raw 12", dissect.LinkRaw12, "", 0, 0},
-	{"raw 14", dissect.LinkRaw14, "", 0, 0},
-	{"ethernet", dissect.LinkEthernet, "020000000001 020000000002 E", 0, 2},
-	{"802.1Q", dissect.LinkEthernet, "020000000001 020000000002 8100 e00a E", 10, 2},
-	{"802.1ad", dissect.LinkEthernet, "020000000001 020000000002 88a8 000b 8100 000c E", 11, 2},
-	{"QinQ 9100", dissect.LinkEthernet, "020000000001 020000000002 9100 000d 9100 000c 8100 000e E", 13, 2},
-	{"802.3 SNAP", dissect.LinkEthernet, "020000000001 020000000002 0100 aaaa03 000000 E", 0, 2},
-	{"802.1Q, 802.3 SNAP", dissect.LinkEthernet, "020000000001 020000000002 8100 000a 0100 aaaa03 0000f8 E", 10, 2},
-	{"mpls", dissect.LinkEthernet, "020000000001 020000000002 8847 00064140", 0, 2},
-	{"mpls stack in 802.1Q", dissect.LinkEthernet, "020000000001 020000000002 8100 0007 8848 0006404000064040 00064140", 7, 2},
-	{"pppoe", dissect.LinkEthernet, "020000000001 020000000002 8864 1100 0001 0064 P", 0, 2},
-	{"pppoe, short protocol", dissect.LinkEthernet, "020000000001 020000000002 8864 1100 0001 0064 p", 0, 2},
-	{"pppoe in 802.1ad", dissect.LinkEthernet, "020000000001 020000000002 88a8 0005 8100 0006 8864 1100 0001 0064 P", 5, 2},
-	{"pppoe link", dissect.LinkPPPEther, "1100 0001 0064 P", 0, 0},
-	{"ppp", dissect.LinkPPP, "P", 0, 0},
-	{"ppp in hdlc framing", dissect.LinkPPP, "ff03 P", 0, 0},
-	{"ppp hdlc link", dissect.LinkPPPHDLC, "ff03 P", 0, 0},
-	{"ppp hdlc link, cisco", dissect.LinkPPPHDLC, "0f00 E", 0, 0},
-	{"ppp mpls", dissect.LinkPPP, "ff03 0281 00064140", 0, 0},
-	{"cisco hdlc", dissect.LinkCHDLC, "8f00 E", 0, 0},
-	{"frame relay", dissect.LinkFRelay, "0481 03 N", 0, 0},
-	{"frame relay, pad", dissect.LinkFRelay, "0481 03 00 N", 0, 0},
-	{"frame relay, four bytes", dissect.LinkFRelay, "04808001 03 N", 0, 0},
-	{"frame relay, snap", dissect.LinkFRelay, "0481 03 00 80 000000 E", 0, 0},
-	{"frame relay, cisco", dissect.LinkFRelay, "0481 E", 0, 0},
-	{"loop", dissect.LinkLoop, "000000 A", 0, 0},
-	{"null, big", dissect.LinkNull, "000000 A", 0, 0},
-	{"null, little", dissect.LinkNull, "A 000000", 0, 0},
-	{"cooked", dissect.LinkSLL, "0000 0001 0006 020000000002 0000 E", 0, 1},
-	{"cooked, 802.1Q", dissect.LinkSLL, "0000 0001 0006 020000000002 0000 8100 0009 E", 9, 1},
-	{"cooked, no address", dissect.LinkSLL, "0000 0304 0000 0000000000000000 E", 0, 0},
-	{"cooked, 802.2", dissect.LinkSLL, "0000 0001 0006 020000000002 0000 0004 aaaa03 000000 E", 0, 1},
-	{"cooked 2", dissect.LinkSLL2, "E 0000 00000003 0001 00 06 020000000002 0000", 0, 1},
-	{"802.11 to station", dissect.LinkWLAN, "0802 0000 020000000001 020000000003 020000000002 0000 aaaa03 000000 E", 0, 2},
-	{"802.11 from station", dissect.LinkWLAN, "0801 0000 020000000003 020000000002 020000000001 0000 aaaa03 000000 E", 0, 2},
-	{"802.11 ad hoc", dissect.LinkWLAN, "0800 0000 020000000001 020000000002 020000000003 0000 aaaa03 000000 E", 0, 2},
-	{"802.11 bridge", dissect.LinkWLAN, "0803 0000 020000000003 020000000004 020000000001 0000 020000000002 aaaa03 000000 E", 0, 2},
-	{"802.11 QoS", dissect.LinkWLAN, "8802 0000 020000000001 020000000003 020000000002 0000 0000 aaaa03 000000 E", 0, 2},
-	{"802.11 QoS and HT", dissect.LinkWLAN, "8882 0000 020000000001 020000000003 020000000002 0000 0000 00000000 aaaa03 000000 E", 0, 2},
-	{"radiotap", dissect.LinkRadiotap, "0000 0800 00000000 0802 0000 020000000001 020000000003 020000000002 0000 aaaa03 000000 E", 0, 2},
+	{"raw", dissect.LinkRaw, "", 0, 0, 0, 0},
+	{"raw 12", dissect.LinkRaw12, "", 0, 0, 0, 0},
+	{"raw 14", dissect.LinkRaw14, "", 0, 0, 0, 0},
+	{"ethernet", dissect.LinkEthernet, "020000000001 020000000002 E", 0, 2, 0, 0},
+	{"802.1Q", dissect.LinkEthernet, "020000000001 020000000002 8100 e00a E", 10, 2, 0, 0},
+	{"802.1ad", dissect.LinkEthernet, "020000000001 020000000002 88a8 000b 8100 000c E", 11, 2, 12, 0},
+	{"QinQ 9100", dissect.LinkEthernet, "020000000001 020000000002 9100 000d 9100 000c 8100 000e E", 13, 2, 12, 0},
+	{"802.3 SNAP", dissect.LinkEthernet, "020000000001 020000000002 0100 aaaa03 000000 E", 0, 2, 0, 0},
+	{"802.1Q, 802.3 SNAP", dissect.LinkEthernet, "020000000001 020000000002 8100 000a 0100 aaaa03 0000f8 E", 10, 2, 0, 0},
+	{"mpls", dissect.LinkEthernet, "020000000001 020000000002 8847 00064140", 0, 2, 0, 100},
+	{"mpls stack in 802.1Q", dissect.LinkEthernet, "020000000001 020000000002 8100 0007 8848 0006404000064040 00064140", 7, 2, 0, 100},
+	{"pppoe", dissect.LinkEthernet, "020000000001 020000000002 8864 1100 0001 0064 P", 0, 2, 0, 0},
+	{"pppoe, short protocol", dissect.LinkEthernet, "020000000001 020000000002 8864 1100 0001 0064 p", 0, 2, 0, 0},
+	{"pppoe in 802.1ad", dissect.LinkEthernet, "020000000001 020000000002 88a8 0005 8100 0006 8864 1100 0001 0064 P", 5, 2, 6, 0},
+	{"pppoe link", dissect.LinkPPPEther, "1100 0001 0064 P", 0, 0, 0, 0},
+	{"ppp", dissect.LinkPPP, "P", 0, 0, 0, 0},
+	{"ppp in hdlc framing", dissect.LinkPPP, "ff03 P", 0, 0, 0, 0},
+	{"ppp hdlc link", dissect.LinkPPPHDLC, "ff03 P", 0, 0, 0, 0},
+	{"ppp hdlc link, cisco", dissect.LinkPPPHDLC, "0f00 E", 0, 0, 0, 0},
+	{"ppp mpls", dissect.LinkPPP, "ff03 0281 00064140", 0, 0, 0, 100},
+	{"cisco hdlc", dissect.LinkCHDLC, "8f00 E", 0, 0, 0, 0},
+	{"frame relay", dissect.LinkFRelay, "0481 03 N", 0, 0, 0, 0},
+	{"frame relay, pad", dissect.LinkFRelay, "0481 03 00 N", 0, 0, 0, 0},
+	{"frame relay, four bytes", dissect.LinkFRelay, "04808001 03 N", 0, 0, 0, 0},
+	{"frame relay, snap", dissect.LinkFRelay, "0481 03 00 80 000000 E", 0, 0, 0, 0},
+	{"frame relay, cisco", dissect.LinkFRelay, "0481 E", 0, 0, 0, 0},
+	{"loop", dissect.LinkLoop, "000000 A", 0, 0, 0, 0},
+	{"null, big", dissect.LinkNull, "000000 A", 0, 0, 0, 0},
+	{"null, little", dissect.LinkNull, "A 000000", 0, 0, 0, 0},
+	{"cooked", dissect.LinkSLL, "0000 0001 0006 020000000002 0000 E", 0, 1, 0, 0},
+	{"cooked, 802.1Q", dissect.LinkSLL, "0000 0001 0006 020000000002 0000 8100 0009 E", 9, 1, 0, 0},
+	{"cooked, no address", dissect.LinkSLL, "0000 0304 0000 0000000000000000 E", 0, 0, 0, 0},
+	{"cooked, 802.2", dissect.LinkSLL, "0000 0001 0006 020000000002 0000 0004 aaaa03 000000 E", 0, 1, 0, 0},
+	{"cooked 2", dissect.LinkSLL2, "E 0000 00000003 0001 00 06 020000000002 0000", 0, 1, 0, 0},
+	{"802.11 to station", dissect.LinkWLAN, "0802 0000 020000000001 020000000003 020000000002 0000 aaaa03 000000 E", 0, 2, 0, 0},
+	{"802.11 from station", dissect.LinkWLAN, "0801 0000 020000000003 020000000002 020000000001 0000 aaaa03 000000 E", 0, 2, 0, 0},
+	{"802.11 ad hoc", dissect.LinkWLAN, "0800 0000 020000000001 020000000002 020000000003 0000 aaaa03 000000 E", 0, 2, 0, 0},
+	{"802.11 bridge", dissect.LinkWLAN, "0803 0000 020000000003 020000000004 020000000001 0000 020000000002 aaaa03 000000 E", 0, 2, 0, 0},
+	{"802.11 QoS", dissect.LinkWLAN, "8802 0000 020000000001 020000000003 020000000002 0000 0000 aaaa03 000000 E", 0, 2, 0, 0},
+	{"802.11 QoS and HT", dissect.LinkWLAN, "8882 0000 020000000001 020000000003 020000000002 0000 0000 00000000 aaaa03 000000 E", 0, 2, 0, 0},
+	{"radiotap", dissect.LinkRadiotap, "0000 0800 00000000 0802 0000 020000000001 020000000003 020000000002 0000 aaaa03 000000 E", 0, 2, 0, 0},
 	{"radiotap, padded", dissect.LinkRadiotap, "0000 1900 03000080 00000000 00000000 0000000000000000 20" +
-		"8802 0000 020000000001 020000000003 020000000002 0000 0000 0000 aaaa03 000000 E", 0, 2},
+		"8802 0000 020000000001 020000000003 020000000002 0000 0000 0000 aaaa03 000000 E", 0, 2, 0, 0},
 }
 
 // wrap builds a frame.
@@ -101,7 +104,7 @@ func checkWrappings(t *testing.T, name string, ip []byte, missing int) {
 			continue
 		}
 		want := want
-		want.VLAN = w.vlan
+		want.VLAN, want.CustomerVLAN, want.MPLSLabel = w.vlan, w.customer, w.label
 		if w.macs > 0 {
 			want.SrcMAC = netflow.MACFrom(0x020000000002)
 		}
