@@ -7,7 +7,7 @@ import (
 )
 
 // chunkFlows is how many flows go through the queue at a time.
-const chunkFlows = 64
+const chunkFlows = 256
 
 // QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 240 bytes each.
 const QueueFlows = 1 << 16
