@@ -119,16 +119,16 @@ var columnTable = [NumColumns]struct {
 	ForwardingStatus:      {"forwarding_status", KindUint8, "forwardingStatus (89)"},
 	ExportVersion:         {"export_version", KindUint8, "exportProtocolVersion (214): 1, 5, 7, 9, 10"},
 	CustomerVLAN:          {"customer_vlan", KindUint16, "dot1qCustomerVlanId (245): the inner one of two tags"},
-	MinTTL:                {"min_ttl", KindUint8, "minimumTTL (52)"},
-	MaxTTL:                {"max_ttl", KindUint8, "maximumTTL (53)"},
+	MinTTL:                {"min_ttl", KindUint8, "minimumTTL (52), else ipTTL (192)"},
+	MaxTTL:                {"max_ttl", KindUint8, "maximumTTL (53), else ipTTL (192)"},
 	MinLength:             {"min_length", KindUint32, "minimumIpTotalLength (25), bytes"},
 	MaxLength:             {"max_length", KindUint32, "maximumIpTotalLength (26), bytes"},
 	FragmentFlags:         {"fragment_flags", KindUint8, "fragmentFlags (197): 0x40 do not fragment, 0x20 more fragments"},
 	MPLSLabel:             {"mpls_label", KindUint32, "label of mplsTopLabelStackSection (70)"},
 	TunnelID:              {"tunnel_id", KindUint32, "segment of layer2SegmentId (351), else gtpuTEid (507)"},
-	TCPRTT:                {"tcp_rtt", KindUint32, "round-trip time of the TCP handshake, microseconds"},
-	TCPRetransmits:        {"tcp_retransmits", KindUint32, "TCP segments seen again"},
-	ReverseTCPRetransmits: {"reverse_tcp_retransmits", KindUint32, "the same of the other direction"},
+	TCPRTT:                {"tcp_rtt", KindUint32, "npmRoundTripTime (39499/69) of the TCP handshake, microseconds; else from 35632/123, 124"},
+	TCPRetransmits:        {"tcp_retransmits", KindUint32, "TCP segments seen again: RETRANSMITTED_IN_PKTS (35632/109), else 39499/71"},
+	ReverseTCPRetransmits: {"reverse_tcp_retransmits", KindUint32, "the same of the other direction: RETRANSMITTED_OUT_PKTS (35632/110)"},
 }
 
 // Columns lists all columns in file order.

@@ -24,6 +24,15 @@ var integers = []struct {
 	{netflow.SrcAS, false, []role{roleSrcAS}},
 	{netflow.DstAS, false, []role{roleDstAS}},
 	{netflow.VLAN, true, []role{roleVLAN, roleVLANDot1q}},
+	{netflow.CustomerVLAN, false, []role{roleCustomerVLAN}},
+	{netflow.MinTTL, false, []role{roleMinTTL, roleTTL}},
+	{netflow.MaxTTL, false, []role{roleMaxTTL, roleTTL}},
+	{netflow.MinLength, false, []role{roleMinLength}},
+	{netflow.MaxLength, false, []role{roleMaxLength}},
+	{netflow.FragmentFlags, false, []role{roleFragmentFlags}},
+	{netflow.TCPRTT, false, []role{roleRTT}},
+	{netflow.TCPRetransmits, false, []role{roleRetransmits, roleRetransmitsOneWay}},
+	{netflow.ReverseTCPRetransmits, false, []role{roleReverseRetransmits}},
 	{netflow.Direction, false, []role{roleDirection}},
 	{netflow.EndReason, false, []role{roleEndReason}},
 	{netflow.ForwardingStatus, false, []role{roleForwardingStatus}},
@@ -44,6 +53,7 @@ func (p *Plan) compileFlows() {
 			when = whenZero
 		}
 	}
+	p.compileLabels()
 	p.compileEither(opMAC, netflow.SrcMAC, roleSrcMAC, roleSrcMACPost)
 	p.compileEither(opMAC, netflow.DstMAC, roleDstMAC, roleDstMACPost)
 	p.compileTimes()

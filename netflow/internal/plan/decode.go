@@ -194,6 +194,32 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 			load(b.DstAS[from:to], &r, 4)
 		case opcode(netflow.VLAN):
 			load(b.VLAN[from:to], &r, 2)
+		case opcode(netflow.CustomerVLAN):
+			load(b.CustomerVLAN[from:to], &r, 2)
+		case opcode(netflow.MinTTL):
+			load(b.MinTTL[from:to], &r, 1)
+		case opcode(netflow.MaxTTL):
+			load(b.MaxTTL[from:to], &r, 1)
+		case opcode(netflow.MinLength):
+			load(b.MinLength[from:to], &r, 4)
+		case opcode(netflow.MaxLength):
+			load(b.MaxLength[from:to], &r, 4)
+		case opcode(netflow.FragmentFlags):
+			load(b.FragmentFlags[from:to], &r, 1)
+		case opcode(netflow.TunnelID):
+			load(b.TunnelID[from:to], &r, 4)
+		case opcode(netflow.TCPRTT):
+			load(b.TCPRTT[from:to], &r, 4)
+		case opcode(netflow.TCPRetransmits):
+			load(b.TCPRetransmits[from:to], &r, 4)
+		case opcode(netflow.ReverseTCPRetransmits):
+			load(b.ReverseTCPRetransmits[from:to], &r, 4)
+		case opLabel:
+			loadLabel(b.MPLSLabel[from:to], &r)
+		case opSegment:
+			loadSegment(b.TunnelID[from:to], &r)
+		case opLatency:
+			p.latency(b.TCPRTT[from:to], data, stride)
 		case opcode(netflow.SrcMask):
 			load(b.SrcMask[from:to], &r, 1)
 		case opcode(netflow.DstMask):

@@ -52,6 +52,9 @@ const (
 	opSpan
 	opICMP
 	opSampling
+	opLabel
+	opSegment
+	opLatency
 )
 
 // twin is a pair of columns that nearly every layout has in fields of the same width: one turn of a loop reads both, which

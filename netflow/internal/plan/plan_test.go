@@ -15,8 +15,11 @@ var (
 	f       = netflowtest.Field
 	reverse = netflowtest.Reverse
 	rec     = netflowtest.Record
-	addr4   = func(d byte) netflow.Addr { return netflow.AddrFrom4([4]byte{10, 0, 0, d}) }
-	addr6   = func(d byte) netflow.Addr { return netflow.Addr{0x20, 1, 0xd, 0xb8, 15: d} }
+
+	enterprise = netflowtest.Enterprise
+
+	addr4 = func(d byte) netflow.Addr { return netflow.AddrFrom4([4]byte{10, 0, 0, d}) }
+	addr6 = func(d byte) netflow.Addr { return netflow.Addr{0x20, 1, 0xd, 0xb8, 15: d} }
 )
 
 const export = netflow.Timestamp(1_700_000_000_000_000)
@@ -96,6 +99,31 @@ func TestColumns(t *testing.T) {
 		{"physical interfaces", []plan.Field{f(252, 4), f(253, 4)}, rec(uint32(3), uint32(4)), ctx, netflow.Record{Input: 3, Output: 4}},
 		{"VLAN", []plan.Field{f(58, 2), f(243, 2)}, rec(uint16(7), uint16(8)), ctx, netflow.Record{VLAN: 7}},
 		{"VLAN by dot1qVlanId", []plan.Field{f(58, 2), f(243, 2)}, rec(uint16(0), uint16(8)), ctx, netflow.Record{VLAN: 8}},
+		{"inner VLAN", []plan.Field{f(243, 2), f(245, 2)}, rec(uint16(8), uint16(9)), ctx, netflow.Record{VLAN: 8, CustomerVLAN: 9}},
+		{"TTL", []plan.Field{f(192, 1), f(53, 1), f(52, 1)}, rec(uint8(7), uint8(64), uint8(63)), ctx, netflow.Record{MinTTL: 63, MaxTTL: 64}},
+		{"TTL of one packet", []plan.Field{f(192, 1)}, rec(uint8(57)), ctx, netflow.Record{MinTTL: 57, MaxTTL: 57}},
+		{"TTL, the least only", []plan.Field{f(52, 1), f(192, 1)}, rec(uint8(3), uint8(57)), ctx, netflow.Record{MinTTL: 3, MaxTTL: 57}},
+		{"lengths of 2 and 8 bytes", []plan.Field{f(25, 2), f(26, 8)}, rec(uint16(40), uint64(9000)), ctx, netflow.Record{MinLength: 40, MaxLength: 9000}},
+		{"lengths of 4 bytes", []plan.Field{f(25, 4), f(26, 4)}, rec(uint32(40), uint32(65575)), ctx, netflow.Record{MinLength: 40, MaxLength: 65575}},
+		{"a length that does not fit", []plan.Field{f(25, 8), f(26, 8)}, rec(uint64(40), uint64(1)<<32|40), ctx, netflow.Record{MinLength: 40}},
+		{"fragment flags", []plan.Field{f(197, 1)}, rec(uint8(0x60)), ctx, netflow.Record{FragmentFlags: 0x60}},
+		// RFC 3032 section 2.1: label 0xabcde, traffic class 5, bottom of stack.
+		{"MPLS label", []plan.Field{f(70, 3), f(71, 3)}, []byte{0xab, 0xcd, 0xeb, 1, 2, 3}, ctx, netflow.Record{MPLSLabel: 0xabcde}},
+		{"MPLS label of another width is skipped", []plan.Field{f(70, 4), f(1, 1)}, []byte{1, 2, 3, 4, 5}, ctx, netflow.Record{Bytes: 5}},
+		// RFC 7133 section 3: 0x01 in front says VXLAN.
+		{"VXLAN", []plan.Field{f(351, 8)}, rec(uint64(1)<<56 | 0xabcdef), ctx, netflow.Record{TunnelID: 0xabcdef}},
+		{"segment of reduced size", []plan.Field{f(351, 4)}, rec(uint32(5001)), ctx, netflow.Record{TunnelID: 5001}},
+		{"GTP-U beside no segment", []plan.Field{f(507, 4), f(351, 8)}, rec(uint32(0xdeadbeef), uint64(1)<<56), ctx, netflow.Record{TunnelID: 0xdeadbeef}},
+		{"segment before GTP-U", []plan.Field{f(507, 4), f(351, 8)}, rec(uint32(0xdeadbeef), uint64(1)<<56|9), ctx, netflow.Record{TunnelID: 9}},
+		{"TCP by elements of Flowmon and ntop", []plan.Field{enterprise(39499, 69, 4), enterprise(35632, 110, 4), enterprise(35632, 109, 4)},
+			rec(uint32(1234), uint32(2), uint32(3)), ctx, netflow.Record{TCPRTT: 1234, TCPRetransmits: 3, ReverseTCPRetransmits: 2}},
+		{"TCP by field types of ntop in v9", []plan.Field{f(57581, 4), f(57582, 4), f(57595, 4), f(57596, 4)},
+			rec(uint32(3), uint32(2), uint32(10), uint32(5)), ctx, netflow.Record{TCPRTT: 30_000, TCPRetransmits: 3, ReverseTCPRetransmits: 2}},
+		{"microseconds before halves of milliseconds", []plan.Field{enterprise(35632, 123, 4), enterprise(39499, 69, 4), enterprise(35632, 124, 4)},
+			rec(uint32(10), uint32(25_678), uint32(3)), ctx, netflow.Record{TCPRTT: 25_678}},
+		{"a latency that does not fit", []plan.Field{enterprise(35632, 123, 8), enterprise(35632, 124, 8)},
+			rec(uint64(math.MaxUint64), uint64(math.MaxUint64)), ctx, netflow.Record{}},
+		{"retransmissions by Flowmon", []plan.Field{enterprise(39499, 71, 4)}, rec(uint32(7)), ctx, netflow.Record{TCPRetransmits: 7}},
 		{"MACs", []plan.Field{f(56, 6), f(80, 6), f(57, 6)}, rec(netflow.MAC{1}, netflow.MAC{2}, netflow.MAC{3}), ctx,
 			netflow.Record{SrcMAC: netflow.MAC{1}, DstMAC: netflow.MAC{2}}},
 		{"MACs of softflowd", []plan.Field{f(56, 6), f(57, 6)}, rec(netflow.MAC{1}, netflow.MAC{3}), ctx,

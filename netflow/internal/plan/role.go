@@ -37,6 +37,22 @@ const (
 	roleDstAS
 	roleVLAN
 	roleVLANDot1q
+	roleCustomerVLAN
+	roleMinTTL
+	roleMaxTTL
+	roleTTL
+	roleMinLength
+	roleMaxLength
+	roleFragmentFlags
+	roleLabel
+	roleSegment
+	roleTEID
+	roleRTT
+	roleClientLatency
+	roleServerLatency
+	roleRetransmits
+	roleRetransmitsOneWay
+	roleReverseRetransmits
 	roleDirection
 	roleEndReason
 	roleForwardingStatus
@@ -103,6 +119,7 @@ const (
 	formatFour                // IPv4 address
 	formatSix                 // IPv6 address
 	formatMAC                 // 6 bytes
+	formatLabel               // entry of an MPLS label stack without its TTL, 3 bytes
 	formatEight               // exactly 8 bytes: NTP times
 	formatFloat               // IEEE 754, 4 or 8 bytes
 )
@@ -115,6 +132,8 @@ func (f format) accepts(width int) bool {
 		return width == 16
 	case formatMAC:
 		return width == 6
+	case formatLabel:
+		return width == 3
 	case formatEight:
 		return width == 8
 	case formatFloat:
@@ -133,6 +152,8 @@ func (f format) cell() uint8 {
 		return 16
 	case formatMAC:
 		return 6
+	case formatLabel:
+		return 3
 	default:
 		return 8
 	}
@@ -143,6 +164,7 @@ var formats = [numRoles]format{
 	roleSrc4: formatFour, roleDst4: formatFour, roleNextHop4: formatFour,
 	roleSrc6: formatSix, roleDst6: formatSix, roleNextHop6: formatSix,
 	roleSrcMAC: formatMAC, roleSrcMACPost: formatMAC, roleDstMAC: formatMAC, roleDstMACPost: formatMAC,
+	roleLabel:     formatLabel,
 	roleStartNano: formatEight, roleEndNano: formatEight, roleEventNano: formatEight,
 	roleStartMicro: formatEight, roleEndMicro: formatEight, roleEventMicro: formatEight,
 	roleSamplingProbability: formatFloat,
@@ -156,7 +178,9 @@ var rolesForward = [...]role{
 	7: roleSrcPort, 180: roleSrcPortUDP, 182: roleSrcPortTCP,
 	11: roleDstPort, 181: roleDstPortUDP, 183: roleDstPortTCP,
 	10: roleInput, 252: roleInputPhysical, 14: roleOutput, 253: roleOutputPhysical,
-	16: roleSrcAS, 17: roleDstAS, 58: roleVLAN, 243: roleVLANDot1q,
+	16: roleSrcAS, 17: roleDstAS, 58: roleVLAN, 243: roleVLANDot1q, 245: roleCustomerVLAN,
+	52: roleMinTTL, 53: roleMaxTTL, 192: roleTTL, 25: roleMinLength, 26: roleMaxLength, 197: roleFragmentFlags,
+	70: roleLabel, 351: roleSegment, 507: roleTEID,
 	61: roleDirection, 136: roleEndReason, 89: roleForwardingStatus,
 	9: roleSrcMask4, 29: roleSrcMask6, 13: roleDstMask4, 30: roleDstMask6,
 	8: roleSrc4, 27: roleSrc6, 12: roleDst4, 28: roleDst6, 15: roleNextHop4, 62: roleNextHop6,
@@ -172,9 +196,20 @@ var rolesForward = [...]role{
 	311: roleSamplingProbability,
 }
 
+// Enterprises whose elements tell how TCP fares, for which IANA's registry has none.
+const (
+	penNtop    = 35632
+	penFlowmon = 39499
+
+	ntopV9 = 57472 // NetFlow v9 has no enterprises: ntop adds this to the number of its element
+)
+
 func roleOf(f Field) role {
 	if f.Scope {
 		return roleNone
+	}
+	if f.PEN == netflow.PENIana && f.ID > ntopV9 {
+		f.PEN, f.ID = penNtop, f.ID-ntopV9
 	}
 	switch f.PEN {
 	case netflow.PENIana:
@@ -193,6 +228,24 @@ func roleOf(f Field) role {
 			return roleReversePacketsTotal
 		case 6:
 			return roleReverseTCPFlags
+		}
+	case penNtop:
+		switch f.ID {
+		case 109: // RETRANSMITTED_IN_PKTS
+			return roleRetransmits
+		case 110: // RETRANSMITTED_OUT_PKTS
+			return roleReverseRetransmits
+		case 123: // CLIENT_NW_LATENCY_MS
+			return roleClientLatency
+		case 124: // SERVER_NW_LATENCY_MS
+			return roleServerLatency
+		}
+	case penFlowmon:
+		switch f.ID {
+		case 69: // npmRoundTripTime
+			return roleRTT
+		case 71: // npmTcpRetransmission
+			return roleRetransmitsOneWay
 		}
 	}
 	return roleNone
