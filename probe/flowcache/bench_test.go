@@ -102,8 +102,8 @@ func report(b *testing.B, c *flowcache.Cache) {
 }
 
 // warm fills a cache with the trace once.
-func warm(b *testing.B, t *trace) *flowcache.Cache {
-	c := newCache(b, flowcache.DefaultConfig())
+func warm(b *testing.B, t *trace, cfg flowcache.Config) *flowcache.Cache {
+	c := newCache(b, cfg)
 	var p dissect.Packet
 	for i := range tracePackets {
 		dissect.Dissect(dissect.LinkEthernet, t.frame(i), 1294, &p)
@@ -127,7 +127,7 @@ func BenchmarkDissect(b *testing.B) {
 // BenchmarkAdd dissects and counts packet by packet.
 func BenchmarkAdd(b *testing.B) {
 	t := makeTrace()
-	c := warm(b, t)
+	c := warm(b, t, flowcache.DefaultConfig())
 	emit := func(*netflow.Record) {}
 	var p dissect.Packet
 	i := tracePackets
@@ -140,9 +140,24 @@ func BenchmarkAdd(b *testing.B) {
 }
 
 // BenchmarkAddBatch dissects and counts in batches; an operation is a packet.
-func BenchmarkAddBatch(b *testing.B) {
+func BenchmarkAddBatch(b *testing.B) { benchmarkAddBatch(b, flowcache.DefaultConfig()) }
+
+// The same with what is kept on request.
+func BenchmarkAddBatchDetails(b *testing.B) {
+	benchmarkAddBatch(b, flowcache.Config{TCPExpiry: true, Details: true})
+}
+
+func BenchmarkAddBatchTCPMetrics(b *testing.B) {
+	benchmarkAddBatch(b, flowcache.Config{TCPExpiry: true, TCPMetrics: true})
+}
+
+func BenchmarkAddBatchBiflow(b *testing.B) {
+	benchmarkAddBatch(b, flowcache.Config{TCPExpiry: true, Biflow: true})
+}
+
+func benchmarkAddBatch(b *testing.B, cfg flowcache.Config) {
 	t := makeTrace()
-	c := warm(b, t)
+	c := warm(b, t, cfg)
 	emit := func(*netflow.Record) {}
 	var batch [flowcache.BatchSize]flowcache.Packet
 	n := 0

@@ -37,7 +37,9 @@ type Cache struct {
 	wait       netflow.Timestamp // a flow not seen for so long ends,
 	waitReason uint8             // for this reason
 	tcp        bool
+	biflow     bool
 	max        int
+	extra      *extra // nil: nothing beyond the entries
 
 	now     netflow.Timestamp // never goes back, except by a clock step
 	latest  netflow.Timestamp // newest packet; Expire does not move it
@@ -81,6 +83,9 @@ func New(cfg Config) (*Cache, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Biflow {
+		cfg.Key &^= KeyTOS
+	}
 	mask := cfg.Key.mask()
 	c := &Cache{
 		mask:       mask,
@@ -91,7 +96,9 @@ func New(cfg Config) (*Cache, error) {
 		wait:       netflow.Timestamp(min(cfg.Active, cfg.Inactive).Microseconds()),
 		waitReason: netflow.EndReasonIdle,
 		tcp:        cfg.TCPExpiry && cfg.Key&KeyFiveTuple == KeyFiveTuple,
+		biflow:     cfg.Biflow,
 		max:        cfg.MaxFlows,
+		extra:      newExtra(&cfg, mask),
 	}
 	if cfg.Inactive > cfg.Active {
 		c.waitReason = netflow.EndReasonActive
@@ -107,6 +114,9 @@ func (c *Cache) Add(now netflow.Timestamp, input uint32, p *dissect.Packet, emit
 	pkt := Packet{Packet: *p, Time: now, Input: input}
 	k := &c.keys[0]
 	k.load(&pkt)
+	if c.biflow {
+		k.orient(&pkt, &c.mask)
+	}
 	masked := k.and(&c.mask)
 	c.add(&pkt, k, c.hasher.sum(&masked), emit)
 }
@@ -129,6 +139,9 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 	for i := range pkts {
 		k := &keys[i]
 		k.load(&pkts[i])
+		if c.biflow {
+			k.orient(&pkts[i], &c.mask)
+		}
 		masked := k.and(&c.mask)
 		hashes[i] = c.hasher.sum(&masked)
 	}
@@ -149,6 +162,9 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 	for _, i := range found {
 		e := &c.slab[i]
 		touched += e.key[0] + e.packets
+	}
+	if c.extra != nil {
+		touched += c.extra.touch(found)
 	}
 	c.touched = touched // else the compiler may drop the loads
 	for i := range pkts {
@@ -178,7 +194,10 @@ func (c *Cache) add(p *Packet, k *key, hash uint32, emit func(*netflow.Record)) 
 	e.packets++
 	e.bytes += uint64(p.IPBytes)
 	e.flags |= p.TCPFlags
-	if p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && c.tcp && !e.ending {
+	if c.extra != nil {
+		c.extra.count(i, p, k)
+	}
+	if p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && c.tcp && !e.ending && (!c.biflow || c.extra.ways[i].closed(e, p)) {
 		c.unlink(i) // before it is ending: it is in the ring
 		e.ending = true
 		e.ends = c.now + linger
@@ -240,6 +259,9 @@ func (c *Cache) insert(hash uint32, k *key, t netflow.Timestamp, emit func(*netf
 		c.used++
 	}
 	c.slab[i] = entry{key: *k, start: t, last: t, seen: c.now, hash: hash}
+	if c.extra != nil {
+		c.extra.begin(i, false)
+	}
 	c.stats.Flows++
 	c.stats.PeakFlows = max(c.stats.PeakFlows, c.stats.Flows)
 	c.stats.Created++
@@ -251,8 +273,11 @@ func (c *Cache) insert(hash uint32, k *key, t netflow.Timestamp, emit func(*netf
 // restart emits the flow of an entry and begins the next one of the same key in it.
 func (c *Cache) restart(i uint32, k *key, t netflow.Timestamp, reason uint8, emit func(*netflow.Record)) {
 	e := &c.slab[i]
-	c.emit(e, reason, emit)
+	c.emit(i, reason, emit)
 	c.stats.Created++
+	if c.extra != nil {
+		c.extra.begin(i, !e.ending && c.now-e.seen <= c.wait)
+	}
 	if e.ending {
 		c.unlink(i)
 		e.ending = false
@@ -269,7 +294,7 @@ func (c *Cache) remove(i uint32, reason uint8, emit func(*netflow.Record)) {
 	c.deleteSlot(e.hash, i)
 	c.unlink(i)
 	c.stats.Flows--
-	c.emit(e, reason, emit)
+	c.emit(i, reason, emit)
 	e.packets = 0
 	e.next = c.free
 	c.free = i
@@ -291,7 +316,7 @@ func (c *Cache) Flush(emit func(*netflow.Record)) {
 	for i := uint32(1); i < c.used && c.stats.Flows > 0; i++ {
 		if e := &c.slab[i]; e.packets != 0 {
 			c.stats.Flows--
-			c.emit(e, c.reason(e, netflow.EndReasonForced), emit)
+			c.emit(i, c.reason(e, netflow.EndReasonForced), emit)
 			e.packets = 0
 		}
 	}

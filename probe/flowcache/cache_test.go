@@ -259,13 +259,30 @@ func TestConfig(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "\n") != 3 || !errors.Is(err, flowcache.ErrKey) {
 		t.Errorf("four complaints wanted: %v", err)
 	}
+	_, err = flowcache.New(flowcache.Config{Biflow: true, TCPMetrics: true, Key: flowcache.KeySrcAddr | flowcache.KeySrcPort | flowcache.KeySrcMAC})
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !errors.Is(err, flowcache.ErrKey) {
+		t.Errorf("two complaints wanted: %v", err)
+	}
+	_, err = flowcache.New(flowcache.Config{Biflow: true, Key: flowcache.KeySrcAddr | flowcache.KeyDstAddr | flowcache.KeyDstPort})
+	if err == nil || !strings.Contains(err.Error(), "dst_port without src_port") {
+		t.Errorf("one end's port: %v", err)
+	}
+	if got, want := (flowcache.Config{}).BytesPerFlow(), flowcache.BytesPerFlow; got != want {
+		t.Errorf("%d bytes for a flow, want %d", got, want)
+	}
 	if s := newCache(t, flowcache.Config{}).Stats(); s.MaxFlows != flowcache.DefaultMaxFlows {
 		t.Errorf("%+v", s)
 	}
 }
 
 func TestNoAllocation(t *testing.T) {
-	c := newCache(t, flowcache.Config{MaxFlows: 2000, Inactive: time.Second})
+	t.Run("plain", func(t *testing.T) { noAllocation(t, flowcache.Config{}) })
+	t.Run("all", func(t *testing.T) { noAllocation(t, flowcache.Config{Details: true, TCPMetrics: true, Biflow: true}) })
+}
+
+func noAllocation(t *testing.T, cfg flowcache.Config) {
+	cfg.MaxFlows, cfg.Inactive = 2000, time.Second
+	c := newCache(t, cfg)
 	var frame []byte
 	var batch [flowcache.BatchSize]flowcache.Packet
 	emitted := 0

@@ -20,6 +20,16 @@ type Config struct {
 	TCPExpiry bool
 	// Key tells flows apart.
 	Key KeyFields
+	// Details keeps, for each flow, what Record has of its packets' lengths, times to live and fragment flags, and of its
+	// first packet's inner VLAN, MPLS label and tunnel.
+	Details bool
+	// TCPMetrics measures, for each flow of TCP, the round-trip time of the handshake and the segments sent again; tcp.go
+	// says how. Key must contain KeyFiveTuple.
+	TCPMetrics bool
+	// Biflow makes one flow of both directions of a conversation (RFC 5103); biflow.go says how. Its source is who sent
+	// the first packet, or was answered by it (SYN/ACK, echo reply). The key must have both ends' addresses, and both
+	// ends' ports and MAC addresses or neither; TOS is left out of it, for answers often have another.
+	Biflow bool
 	// Seed makes the hash of the table repeatable, for tests. Zero takes a random one, so that nobody outside can choose
 	// packets that collide.
 	Seed [32]byte
@@ -35,6 +45,9 @@ const (
 // BytesPerFlow is the most memory a flow takes: its entry, and two to four slots of the hash table, whose size is a
 // power of two; while the table doubles, half as many slots again.
 const BytesPerFlow = entrySize + 6*8
+
+// BytesPerFlow is the most memory a flow takes, with what Details, TCPMetrics and Biflow need.
+func (cfg Config) BytesPerFlow() int { return BytesPerFlow + cfg.extraBytes() }
 
 // maxFlows is what 31 bits of an index allow; the other bit marks the heads of lists.
 const maxFlows = 1 << 30
@@ -76,6 +89,12 @@ func (cfg Config) Validate() error {
 	}
 	if cfg.Key >= 1<<len(keyNames) {
 		errs = append(errs, fmt.Errorf("%w: unknown bits in %#x", ErrKey, uint16(cfg.Key)))
+	}
+	if cfg.TCPMetrics && cfg.Key&KeyFiveTuple != KeyFiveTuple {
+		errs = append(errs, fmt.Errorf("%w: TCP metrics need %v in it", ErrKey, KeyFiveTuple))
+	}
+	if cfg.Biflow {
+		errs = append(errs, cfg.Key.symmetric())
 	}
 	return errors.Join(errs...)
 }

@@ -20,6 +20,13 @@
 // one seen counts at the newest one's time for the timeouts; Start and End in its record are still its own time. Time
 // that steps back by more than both timeouts is a new clock: all flows end, and time goes on from there. Both are counted.
 //
+// # On request
+//
+// Config.Details, TCPMetrics and Biflow keep more of each flow, in slabs beside that of the entries; without them there are
+// none. A biflow has the packets of both directions: Record's Packets and Bytes are those of the source, its Reverse fields
+// those of the destination. It ends as another flow does, but FIN ends it when each direction seen has sent one. Cut by the
+// active timeout it keeps its direction.
+//
 // # Memory and speed
 //
 // A flow is an entry of 128 bytes in one slab without pointers, nothing for the garbage collector to scan, found by an

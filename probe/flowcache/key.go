@@ -68,3 +68,16 @@ func (k KeyFields) String() string {
 	}
 	return strings.Join(names, ",")
 }
+
+// symmetric complains of a key that tells the two ends of a conversation apart, or does not know them.
+func (f KeyFields) symmetric() error {
+	if f&(KeySrcAddr|KeyDstAddr) != KeySrcAddr|KeyDstAddr {
+		return fmt.Errorf("%w: biflows need src_addr and dst_addr in it", ErrKey)
+	}
+	for _, both := range []KeyFields{KeySrcPort | KeyDstPort, KeySrcMAC | KeyDstMAC} {
+		if has := f & both; has != 0 && has != both {
+			return fmt.Errorf("%w: %v without %v: biflows need both or neither", ErrKey, has, both&^has)
+		}
+	}
+	return nil
+}

@@ -18,6 +18,8 @@ type model struct {
 	active, wait netflow.Timestamp
 	waitReason   uint8
 	tcp          bool
+	details      bool
+	biflow       bool
 	id           func(p *flowcache.Packet) flowID
 	flows        map[flowID]*modelFlow
 	now, latest  netflow.Timestamp
@@ -28,11 +30,13 @@ type model struct {
 type modelFlow struct {
 	rec        netflow.Record
 	seen, ends netflow.Timestamp // ends 0: no FIN yet
+	some       bool              // a forward packet has come
+	fins       [2]bool           // forward, back
 }
 
 func newModel(cfg flowcache.Config, id func(p *flowcache.Packet) flowID) *model {
 	m := &model{active: netflow.Timestamp(cfg.Active.Microseconds()), wait: netflow.Timestamp(cfg.Inactive.Microseconds()),
-		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, id: id, flows: map[flowID]*modelFlow{}}
+		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, details: cfg.Details, biflow: cfg.Biflow, id: id, flows: map[flowID]*modelFlow{}}
 	if m.wait > m.active {
 		m.wait, m.waitReason = m.active, netflow.EndReasonActive
 	}
@@ -67,28 +71,106 @@ func (m *model) add(p *flowcache.Packet) {
 		m.flush()
 		m.latest, m.now = p.Time, p.Time
 	}
-	key := m.id(p)
+	key, back := m.find(p)
+	var fins [2]bool
 	if f := m.flows[key]; f != nil {
 		span := max(f.rec.End, p.Time) - min(f.rec.Start, p.Time)
 		if span > m.active || m.now-f.seen > m.wait || f.ends != 0 && (m.now > f.ends || p.TCPFlags&netflow.TCPSyn != 0) {
+			goesOn := m.now-f.seen <= m.wait && f.ends == 0
 			m.end(key, netflow.EndReasonActive)
+			if goesOn {
+				fins = f.fins
+			} else {
+				key, back = m.find(p)
+			}
 		}
 	}
 	f := m.flows[key]
 	if f == nil {
-		f = &modelFlow{rec: netflow.Record{Start: p.Time, End: p.Time, SrcAddr: p.Src, DstAddr: p.Dst, Input: p.Input,
+		f = &modelFlow{fins: fins, rec: netflow.Record{Start: p.Time, End: p.Time, SrcAddr: key.src, DstAddr: key.dst, Input: p.Input,
 			SrcPort: p.SrcPort, DstPort: p.DstPort, Proto: p.Proto, TOS: p.TOS, VLAN: p.VLAN, SrcMAC: p.SrcMAC,
 			DstMAC: p.DstMAC, IPVersion: p.IPVersion, ICMPType: p.ICMPType, ICMPCode: p.ICMPCode}}
+		if m.biflow {
+			f.rec.SrcPort, f.rec.DstPort = key.srcPort, key.dstPort
+			if p.Proto == netflow.ProtoICMP {
+				f.rec.ICMPType = uint8(key.dstPort >> 8)
+			}
+		}
+		if back {
+			f.rec.SrcMAC, f.rec.DstMAC = p.DstMAC, p.SrcMAC
+		}
+		if m.details {
+			f.rec.CustomerVLAN, f.rec.MPLSLabel, f.rec.TunnelID = p.CustomerVLAN, p.MPLSLabel, p.TunnelID
+		}
 		m.flows[key] = f
 	}
-	f.rec.Start, f.rec.End = min(f.rec.Start, p.Time), max(f.rec.End, p.Time)
+	f.count(p, back, m.details)
 	f.seen = m.now
-	f.rec.Packets++
-	f.rec.Bytes += uint64(p.IPBytes)
-	f.rec.TCPFlags |= p.TCPFlags
-	if m.tcp && f.ends == 0 && p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 {
+	if m.tcp && f.ends == 0 && p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && (!m.biflow || f.closed(p)) {
 		f.ends = m.now + 1e6
 	}
+}
+
+// count counts a packet.
+func (f *modelFlow) count(p *flowcache.Packet, back, details bool) {
+	r := &f.rec
+	r.Start, r.End = min(r.Start, p.Time), max(r.End, p.Time)
+	if back {
+		r.ReversePackets++
+		r.ReverseBytes += uint64(p.IPBytes)
+		r.ReverseTCPFlags |= p.TCPFlags
+		f.fins[1] = f.fins[1] || p.TCPFlags&netflow.TCPFin != 0
+		return
+	}
+	r.Packets++
+	r.Bytes += uint64(p.IPBytes)
+	r.TCPFlags |= p.TCPFlags
+	f.fins[0] = f.fins[0] || p.TCPFlags&netflow.TCPFin != 0
+	if !details {
+		return
+	}
+	if !f.some {
+		r.MinLength, r.MinTTL = 1<<32-1, 255
+		f.some = true
+	}
+	r.MinLength, r.MaxLength = min(r.MinLength, p.IPBytes), max(r.MaxLength, p.IPBytes)
+	r.MinTTL, r.MaxTTL = min(r.MinTTL, p.TTL), max(r.MaxTTL, p.TTL)
+	r.FragmentFlags |= p.FragmentFlags
+}
+
+// closed: the rule for biflows of TCP.
+func (f *modelFlow) closed(p *flowcache.Packet) bool {
+	return p.TCPFlags&netflow.TCPRst != 0 || (f.fins[0] || f.rec.Packets == 0) && (f.fins[1] || f.rec.ReversePackets == 0)
+}
+
+// find returns the key of the flow that a packet belongs to, or begins, and whether it is one of the way back.
+func (m *model) find(p *flowcache.Packet) (key flowID, back bool) {
+	key = m.id(p)
+	if !m.biflow {
+		return key, false
+	}
+	key.tos = 0
+	turned := key
+	turned.src, turned.dst, turned.srcMAC, turned.dstMAC = key.dst, key.src, key.dstMAC, key.srcMAC
+	if p.Proto == netflow.ProtoICMP {
+		switch p.ICMPType {
+		case 8, 13: // a request is always forward
+			return key, false
+		case 0, 14: // and of an answer it is known who asked
+			turned.dstPort = map[uint8]uint16{0: 8, 14: 13}[p.ICMPType]<<8 | uint16(p.ICMPCode)
+			return turned, true
+		}
+	} else {
+		turned.srcPort, turned.dstPort = key.dstPort, key.srcPort
+	}
+	if m.flows[key] != nil || key == turned {
+		return key, false
+	}
+	const synAck = netflow.TCPSyn | netflow.TCPAck
+	if m.flows[turned] != nil || p.Proto == netflow.ProtoTCP && p.TCPFlags&synAck == synAck {
+		return turned, true
+	}
+	return key, false
 }
 
 // flowID is a key as a map wants it.
@@ -166,6 +248,37 @@ func traffic(rng *rand.Rand, n, flows int, step netflow.Timestamp) []flowcache.P
 		p.SrcMAC = netflow.MACFrom(uint64(rng.IntN(2)))
 		p.DstMAC = netflow.MACFrom(uint64(rng.IntN(2)))
 		p.IPBytes = uint32(20 + rng.IntN(65000))
+		p.TTL, p.FragmentFlags = uint8(rng.IntN(256)), uint8(rng.IntN(4)<<5)
+		p.CustomerVLAN, p.MPLSLabel, p.TunnelID = uint16(rng.IntN(4096)), uint32(rng.IntN(1<<20)), uint32(rng.IntN(1<<24))
+	}
+	return pkts
+}
+
+// answered turns about half of the packets round.
+func answered(rng *rand.Rand, pkts []flowcache.Packet) []flowcache.Packet {
+	for i := range pkts {
+		p := &pkts[i]
+		if p.Proto == netflow.ProtoICMP {
+			p.ICMPType = []uint8{8, 13, 3}[p.ICMPType%3]
+			p.DstPort = uint16(p.ICMPType)<<8 | uint16(p.ICMPCode)
+		}
+		if p.Proto == netflow.ProtoTCP && rng.IntN(8) == 0 {
+			p.TCPFlags = netflow.TCPSyn | netflow.TCPAck
+		}
+		if rng.IntN(16) == 0 {
+			p.Dst = p.Src
+		}
+		if rng.IntN(2) == 0 {
+			continue
+		}
+		p.Src, p.Dst, p.SrcMAC, p.DstMAC = p.Dst, p.Src, p.DstMAC, p.SrcMAC
+		switch {
+		case p.Proto != netflow.ProtoICMP:
+			p.SrcPort, p.DstPort = p.DstPort, p.SrcPort
+		case p.ICMPType != 3:
+			p.ICMPType = map[uint8]uint8{8: 0, 13: 14}[p.ICMPType]
+			p.DstPort = uint16(p.ICMPType)<<8 | uint16(p.ICMPCode)
+		}
 	}
 	return pkts
 }
@@ -182,8 +295,8 @@ func run(t *testing.T, cfg flowcache.Config, rng *rand.Rand, pkts []flowcache.Pa
 	var packets, bytes uint64
 	emit := func(r *netflow.Record) {
 		out = append(out, *r)
-		packets += r.Packets
-		bytes += r.Bytes
+		packets += r.Packets + r.ReversePackets
+		bytes += r.Bytes + r.ReverseBytes
 	}
 	var wantPackets, wantBytes uint64
 	for rest := pkts; len(rest) > 0; {
@@ -263,17 +376,28 @@ func TestModel(t *testing.T) {
 	pair := base
 	pair.TCPExpiry = false
 	pair.Key = flowcache.KeySrcAddr | flowcache.KeyDstAddr
+	details, biflow, bishort, biall := base, base, tiny, all
+	details.Details = true
+	biflow.Details, biflow.Biflow = true, true
+	bishort.Biflow, biall.Biflow = true, true
+	binot := biflow
+	binot.TCPExpiry = false
 	for name, c := range map[string]struct {
 		cfg flowcache.Config
 		id  func(p *flowcache.Packet) flowID
 	}{
 		"default": {base, defaultID}, "no tcp expiry": {noTCP, defaultID}, "long": {long, defaultID}, "inactive above active": {short, defaultID},
 		"tiny": {tiny, defaultID}, "all fields": {all, fullID}, "addresses": {pair, pairID},
+		"details": {details, defaultID}, "biflow": {biflow, defaultID}, "biflow, tiny": {bishort, defaultID}, "biflow, all fields": {biall, fullID},
+		"biflow, no tcp expiry": {binot, defaultID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(4) {
 				rng := rand.New(rand.NewPCG(seed, 1))
 				pkts := traffic(rng, 10_000, 1+rng.IntN(1000), []netflow.Timestamp{1, 100, 5_000, 50_000}[seed%4])
+				if c.cfg.Biflow {
+					pkts = answered(rng, pkts)
+				}
 				m := newModel(c.cfg, c.id)
 				for i := range pkts {
 					m.add(&pkts[i])
@@ -307,6 +431,8 @@ func TestModelFull(t *testing.T) {
 			if !maps.Equal(got, want) {
 				t.Fatalf("%d places, seed %d: packets and bytes by key differ", places, seed)
 			}
+			cfg.Biflow, cfg.Details, cfg.TCPMetrics = true, true, true
+			run(t, cfg, rng, answered(rng, pkts))
 		}
 	}
 }
@@ -321,7 +447,7 @@ func FuzzModel(f *testing.F) {
 			places = 16 // there are no more sources
 		}
 		cfg := flowcache.Config{MaxFlows: int(places), Active: time.Duration(active)*300*time.Millisecond + time.Millisecond,
-			Inactive: time.Duration(inactive)*300*time.Millisecond + time.Millisecond, TCPExpiry: len(script)%2 == 0, Seed: [32]byte{1}}
+			Inactive: time.Duration(inactive)*300*time.Millisecond + time.Millisecond, TCPExpiry: len(script)%2 == 0, Seed: [32]byte{1}, Biflow: len(script)&2 != 0, Details: len(script)&2 != 0}
 		var pkts []flowcache.Packet
 		now := netflow.Timestamp(0)
 		for ; len(script) >= 4; script = script[4:] {
@@ -336,6 +462,9 @@ func FuzzModel(f *testing.F) {
 			p.Src[15], p.IPVersion, p.Proto = script[2]%16, 4, netflow.ProtoTCP
 			p.TCPFlags = uint16(script[3])
 			p.IPBytes = 40
+			if cfg.Biflow && script[2]&16 != 0 {
+				p.Src, p.Dst = p.Dst, p.Src
+			}
 			pkts = append(pkts, p)
 		}
 		rng := rand.New(rand.NewPCG(uint64(places), 3))

@@ -31,7 +31,8 @@ func (c *Cache) Stats() Stats {
 }
 
 // emit hands out the flow of an entry.
-func (c *Cache) emit(e *entry, reason uint8, emit func(*netflow.Record)) {
+func (c *Cache) emit(i uint32, reason uint8, emit func(*netflow.Record)) {
+	e := &c.slab[i]
 	c.stats.Emitted[reason]++
 	c.stats.EmittedPackets += e.packets
 	c.stats.EmittedBytes += e.bytes
@@ -57,6 +58,9 @@ func (c *Cache) emit(e *entry, reason uint8, emit func(*netflow.Record)) {
 	}
 	if r.Proto == netflow.ProtoICMP || r.Proto == netflow.ProtoICMPv6 {
 		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
+	}
+	if c.extra != nil {
+		c.extra.fill(i, r)
 	}
 	emit(r)
 }

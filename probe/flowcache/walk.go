@@ -11,8 +11,8 @@ func (c *Cache) Walk(from uint32, n int, f func(*netflow.Record)) (next uint32) 
 	end := min(uint64(from)+uint64(n), uint64(c.used))
 	counted := c.stats // emit counts what it is given: here nothing ends
 	for i := uint64(from); i < end; i++ {
-		if e := &c.slab[i]; e.packets != 0 {
-			c.emit(e, 0, f)
+		if c.slab[i].packets != 0 {
+			c.emit(uint32(i), 0, f)
 		}
 	}
 	c.stats = counted
