@@ -6,11 +6,13 @@
 // MaxExtensions), so that the work per frame is bounded whatever the frame says.
 //
 // Behind the link header it follows 802.1Q and 802.1ad tags, MPLS (IP is recognised by the first nibble behind the
-// bottom of the stack), PPPoE sessions, PPP and LLC/SNAP. Nothing is taken out of tunnels: of GRE, IP in IP, VXLAN or
-// GTP the outer header counts. ESP is final. IPv4 protocol 51 (AH) is final too; of IPv6, where AH is an extension
-// header (RFC 8200 section 4.1), the header behind it counts.
+// bottom of the stack), PPPoE sessions, PPP and LLC/SNAP. ESP is final. IPv4 protocol 51 (AH) is final too; of IPv6, where
+// AH is an extension header (RFC 8200 section 4.1), the header behind it counts.
 //
-// Dissect is a pure function and may be called from any number of goroutines.
+// Nothing is taken out of tunnels: of GRE, IP in IP, VXLAN or GTP the outer header counts. Tunnels.Enter, called after
+// Dissect, looks into those that are asked for.
+//
+// Dissect and Enter are pure functions and may be called from any number of goroutines.
 package dissect
 
 import "encoding/binary"

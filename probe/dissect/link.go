@@ -66,6 +66,7 @@ func mpls(b []byte, missing int, p *Packet) Verdict {
 		bottom := b[2]&1 != 0
 		b = b[4:]
 		if bottom {
+			p.Captured = uint32(len(b)) // where to look for Ethernet, if it is no IP: see Enter
 			return nibble(b, missing, p)
 		}
 	}

@@ -14,7 +14,7 @@ type Packet struct {
 	IPBytes uint32
 
 	MPLSLabel  uint32 // label at the top of the stack, 20 bits (RFC 3032 section 2.1); 0 also stands for no label
-	TunnelID   uint32 // of the tunnel that the packet was taken out of, see Tunnels; 0: of none, or of one without a number
+	TunnelID   uint32 // of the tunnel that the packet was taken out of, see Tunnels.Enter; 0: of none, or of one without a number
 	FragmentID uint32 // identification that the fragments of a datagram share: 16 bits in IPv4, 32 in IPv6; 0 when Whole
 
 	// TCP, when the first 14 bytes of its header were captured. TCPPayload counts the bytes behind the header by the

@@ -34,6 +34,8 @@ type Capture struct {
 			Plain    int `json:"unidirectional"`                         // ports 0 for ICMP
 			ICMP     int `json:"unidirectional_icmp_type_code_as_dport"` // ICMP type and code as destination port
 			WithVLAN int `json:"unidirectional_with_outer_vlan"`         // ports 0 for ICMP
+			Inner    int `json:"unidirectional_innermost_ip"`            // all tunnels entered; ports 0 for ICMP
+			Joined   int `json:"unidirectional_fragments_joined"`        // later fragments have the first one's ports
 		} `json:"flows"`
 		TopSources []Source `json:"top_sources_by_ip_bytes"`
 	} `json:"expected"`
