@@ -19,7 +19,7 @@ type settings struct {
 	work   string // folder for scratch files
 	rounds int
 	flows  int // of the query and the collector's Parquet figures
-	packet int // packets of the trace
+	packet int // of the probe's trace
 	goflow string
 }
 
@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&s.goflow, "goflow2", "", "the goflow2 program, if there is one")
 	flag.IntVar(&s.rounds, "rounds", 3, "turns of each contender")
 	flag.IntVar(&s.flows, "flows", 10_000_000, "flows stored for the query figures")
-	flag.IntVar(&s.packet, "packets", 2_000_000, "packets in the trace for the probe")
+	flag.IntVar(&s.packet, "packets", 2_000_000, "packets in the short trace for the probe; the long one has four times as many, the one made of captures twice")
 	flag.Parse()
 	parts := map[string]func(context.Context, *settings) error{"probe": benchProbe, "collector": benchCollector, "query": benchQuery}
 	names := flag.Args()

@@ -14,27 +14,35 @@ type usage struct {
 	wall, cpu float64 // seconds
 	memory    float64 // MiB, resident at most
 	output    string  // standard output and standard error
+	stdout    string
 }
 
 // contender is one program in a comparison.
 type contender struct {
 	name    string
 	command func(round int) (*exec.Cmd, error)
-	check   func(round int, u usage) string // what to remark, as when its answer is another one
+	once    bool // has one turn only, the first
 	runs    []usage
 	remark  string
 }
 
+// limit is how long a contender may take.
+const limit = 5 * time.Minute
+
 // measure runs a command to its end.
 func measure(cmd *exec.Cmd) (usage, error) {
-	var out bytes.Buffer
-	if cmd.Stdout == nil {
-		cmd.Stdout = &out
-	}
-	cmd.Stderr = &out
+	var out, errors bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errors
 	began := time.Now()
-	err := cmd.Run()
-	u := usage{wall: time.Since(began).Seconds(), output: out.String()}
+	err := cmd.Start()
+	if err == nil {
+		tooLong := time.AfterFunc(limit, func() { cmd.Process.Kill() })
+		err = cmd.Wait()
+		if !tooLong.Stop() {
+			return usage{}, fmt.Errorf("stopped after %v", limit)
+		}
+	}
+	u := usage{wall: time.Since(began).Seconds(), stdout: out.String(), output: out.String() + errors.String()}
 	u.add(cmd)
 	if err != nil {
 		return u, fmt.Errorf("%v: %w\n%s", cmd.Args, err, u.output)
@@ -55,7 +63,7 @@ func (u *usage) add(cmd *exec.Cmd) {
 func turns(ctx context.Context, rounds int, contenders []*contender) {
 	for round := range rounds {
 		for _, c := range contenders {
-			if c.remark != "" || ctx.Err() != nil {
+			if c.remark != "" || c.once && round > 0 || ctx.Err() != nil {
 				continue
 			}
 			cmd, err := c.command(round)
@@ -68,11 +76,6 @@ func turns(ctx context.Context, rounds int, contenders []*contender) {
 				continue
 			}
 			c.runs = append(c.runs, u)
-			if c.check != nil && round == 0 {
-				if r := c.check(round, u); r != "" {
-					fmt.Printf("# %s: %s\n", c.name, r)
-				}
-			}
 		}
 	}
 }

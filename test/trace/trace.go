@@ -1,6 +1,15 @@
 // Package trace generates packet captures that look like the traffic of a busy link, for benchmarks, tests and the
-// demonstration: many flows at once, a few of them heavy, IPv4 and IPv6, TCP, UDP and ICMP. The same configuration gives
-// the same bytes.
+// demonstration: many conversations at once, a few of them heavy, IPv4 and IPv6, TCP, UDP and ICMP. The same configuration
+// gives the same bytes.
+//
+// The shape: Flows conversations are alive at any time, and each packet belongs to one of them that is chosen by Zipf's law
+// (the popularity of the one of rank r is as r^-0.7, so that of 200,000 the first tenth has half of the packets). A
+// conversation has a Pareto-distributed number of packets (exponent 1.1, at least 3, at most 100,000); when they are spent
+// another one takes its place. Of the conversations 10 % are IPv6, 70 % TCP, 25 % UDP and 5 % ICMP; with Replies all but
+// an eighth of them have packets in both directions, so that a flow meter sees two flows. 2 million packets over 200,000
+// conversations make about 375,000 conversations and 660,000 flows, 8 million 950,000 and 1.7 million.
+//
+// Replicate makes a large capture of small ones, by copies with other addresses.
 package trace
 
 import (
@@ -16,7 +25,8 @@ import (
 // Config says what to generate.
 type Config struct {
 	Packets int
-	Flows   int           // that are alive at once
+	Flows   int           // conversations that are alive at once
+	Replies bool          // conversations have two directions; otherwise each is one flow
 	Start   time.Time     // time of the first packet
 	Span    time.Duration // until the last packet
 	Snaplen int           // bytes kept of a frame
@@ -24,16 +34,17 @@ type Config struct {
 }
 
 // DefaultConfig is a trace like those that flow meters are compared on: 2 million packets in 15 seconds over 200,000
-// concurrent flows, of which 80 bytes are kept.
+// concurrent conversations, of which 80 bytes are kept.
 func DefaultConfig() Config {
-	return Config{Packets: 2_000_000, Flows: 200_000, Start: time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC), Span: 15 * time.Second, Snaplen: 80, Seed: 1}
+	return Config{Packets: 2_000_000, Flows: 200_000, Replies: true, Start: time.Date(2026, 11, 21, 16, 0, 0, 0, time.UTC), Span: 15 * time.Second, Snaplen: 80, Seed: 1}
 }
 
 // Totals is what was generated, as a flow meter must count it.
 type Totals struct {
-	Packets uint64 // all of them IP
-	Bytes   uint64 // of the IP packets
-	Flows   uint64 // distinct source, destination, protocol and ports (ICMP: type and code)
+	Packets       uint64 // all of them IP
+	Bytes         uint64 // of the IP packets
+	Flows         uint64 // distinct source, destination, protocol and ports (ICMP: type and code)
+	Conversations uint64 // of one or two of those
 }
 
 const ethernet = 1 // LINKTYPE_ETHERNET
@@ -44,15 +55,25 @@ const (
 	fin, syn, psh, ack    = 1, 2, 8, 16
 )
 
+// flow is a conversation: its first packet goes from src to dst.
 type flow struct {
-	v6               bool
-	proto            uint8
-	src, dst         uint32
-	srcPort, dstPort uint16
-	left             int // packets still to come
-	sent             int
-	size             int // of the IP packets that carry data
+	flowID
+	replies bool // packets go both ways
+	left    int  // packets still to come
+	sent    int
+	size    int // of the IP packets that carry data
 }
+
+// The law that chooses a conversation: number u^power of a uniform u has the popularity of Zipf's law with the exponent
+// 1 - 1/power, and needs no table.
+const power = 1 / (1 - 0.7)
+
+// The law that says how many packets a conversation has.
+const (
+	pareto  = 1.1
+	fewest  = 3
+	longest = 100_000
+)
 
 // Write generates a capture.
 func Write(w io.Writer, c Config) (Totals, error) {
@@ -60,17 +81,13 @@ func Write(w io.Writer, c Config) (Totals, error) {
 	if err != nil {
 		return Totals{}, err
 	}
-	g := &generator{rnd: rand.New(rand.NewPCG(c.Seed, 0x6361_7072)), known: map[flowID]struct{}{}}
+	g := &generator{rnd: rand.New(rand.NewPCG(c.Seed, 0x6361_7072)), replies: c.Replies, known: map[flowID]struct{}{}}
 	flows := make([]flow, c.Flows)
-	for i := range flows {
-		flows[i] = g.flow()
-	}
-	// Popularity by rank: flow number u^2.5 of a uniform u is close to Zipf's law and needs no table.
 	frame := make([]byte, 0, 2048)
 	at := float64(c.Start.UnixNano())
 	mean := float64(c.Span) / float64(max(c.Packets, 1))
 	for range c.Packets {
-		f := &flows[int(math.Pow(g.rnd.Float64(), 2.5)*float64(c.Flows))]
+		f := &flows[int(math.Pow(g.rnd.Float64(), power)*float64(c.Flows))]
 		if f.left == 0 {
 			*f = g.flow()
 		}
@@ -91,24 +108,40 @@ func Write(w io.Writer, c Config) (Totals, error) {
 	return g.totals, nil
 }
 
+// flowID is what tells flows apart. Addresses are the low bits below 10.0.0.0/8 or 2001:db8::/32.
 type flowID struct {
 	v6               bool
 	proto            uint8
 	src, dst         uint32
-	srcPort, dstPort uint16
+	srcPort, dstPort uint16 // ICMP: 0 and type << 8 | code
+}
+
+// reverse is the flow of the replies.
+func (f flowID) reverse() flowID {
+	r := flowID{f.v6, f.proto, f.dst, f.src, f.dstPort, f.srcPort}
+	switch f.proto {
+	case icmp:
+		r.srcPort, r.dstPort = 0, 0<<8 // echo reply
+	case icmp6:
+		r.srcPort, r.dstPort = 0, 129<<8
+	}
+	return r
 }
 
 type generator struct {
-	rnd    *rand.Rand
-	totals Totals
-	known  map[flowID]struct{}
+	rnd     *rand.Rand
+	replies bool
+	totals  Totals
+	known   map[flowID]struct{}
 }
 
 var servers = []uint16{443, 443, 443, 443, 80, 53, 53, 22, 25, 123, 993, 3306, 5432, 8080, 853, 161}
 
-// flow makes a new flow: Pareto-distributed length, one end inside 10.0.0.0/8 (or 2001:db8::/32).
+// flow makes a new conversation between 10.0.0.0/16 and 11.0.0.0/12 (or the same bits below 2001:db8::/32).
 func (g *generator) flow() flow {
-	f := flow{v6: g.rnd.IntN(10) == 0, left: int(min(1/math.Pow(1-g.rnd.Float64(), 1/1.15), 100_000))}
+	var f flow
+	f.v6 = g.rnd.IntN(10) == 0
+	f.left = int(min(fewest/math.Pow(1-g.rnd.Float64(), 1/pareto), longest))
 	f.src = uint32(g.rnd.IntN(1 << 16))
 	f.dst = 1<<24 | uint32(g.rnd.IntN(1<<20))
 	f.srcPort, f.dstPort = uint16(32768+g.rnd.IntN(28000)), servers[g.rnd.IntN(len(servers))]
@@ -128,19 +161,32 @@ func (g *generator) flow() flow {
 	if g.rnd.IntN(2) == 0 && f.proto != icmp && f.proto != icmp6 {
 		f.src, f.dst, f.srcPort, f.dstPort = f.dst, f.src, f.dstPort, f.srcPort
 	}
+	f.replies = g.replies && g.rnd.IntN(8) != 0
+	g.totals.Conversations++
 	return f
 }
 
-// frame appends the headers of the flow's next packet to dst, and some payload, and returns the IP packet's length.
-func (g *generator) frame(dst []byte, f *flow) (frame []byte, ipLen int) {
-	g.known[flowID{f.v6, f.proto, f.src, f.dst, f.srcPort, f.dstPort}] = struct{}{}
-	ipLen = f.size
+// frame appends the headers of the conversation's next packet to dst, and some payload, and returns the IP packet's length.
+// The first packet is answered by the second; from there on either side may send. Each side's last packet of TCP has a FIN.
+func (g *generator) frame(dst []byte, c *flow) (frame []byte, ipLen int) {
+	f, first, last := c.flowID, c.sent == 0, c.left == 1
+	if c.replies {
+		first = c.sent < 2
+		last = c.left <= 2
+		if c.sent == 1 || c.left == 1 || !first && !last && g.rnd.IntN(2) == 0 {
+			f = f.reverse()
+		}
+	}
+	g.known[f] = struct{}{}
+	ipLen = c.size
 	flags := byte(ack)
 	if f.proto == tcp {
 		switch {
-		case f.sent == 0:
+		case first && c.sent == 0:
 			flags = syn
-		case f.left == 1:
+		case first:
+			flags = syn | ack
+		case last:
 			flags = fin | ack
 		default:
 			flags |= psh
@@ -150,8 +196,11 @@ func (g *generator) frame(dst []byte, f *flow) (frame []byte, ipLen int) {
 	if f.v6 {
 		header = 40
 	}
-	transport := map[uint8]int{tcp: 20, udp: 8, icmp: 8, icmp6: 8}[f.proto]
-	if flags == syn || f.left == 1 {
+	transport := 8
+	if f.proto == tcp {
+		transport = 20
+	}
+	if flags&syn != 0 || last {
 		ipLen = header + transport
 	}
 	ipLen = max(ipLen, header+transport)

