@@ -271,4 +271,5 @@ var elementTable = [...]Element{
 	{ID: 465, Name: "externalAddressRealm", Type: TypeOctets},
 	{ID: 466, Name: "natQuotaExceededEvent", Type: TypeUint32},
 	{ID: 467, Name: "natThresholdEvent", Type: TypeUint32},
+	{ID: 507, Name: "gtpuTEid", Type: TypeUint32},
 }

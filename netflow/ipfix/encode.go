@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/fields"
 	"github.com/caprock-net/caprock/netflow/internal/layout"
 	"github.com/caprock-net/caprock/netflow/internal/message"
 )
@@ -16,6 +17,8 @@ type EncoderConfig struct {
 	Sampling         uint32        // one packet in Sampling was metered; told in options data when above 1
 	TemplateEvery    time.Duration // a template is resent when it was last sent so long ago, in the time of the flows
 	TemplateMessages int           // or so many messages ago; at least 1
+	TCPMetrics       bool          // flows may have TCP's round-trip time and retransmissions, to be sent when they do
+	Fields           *fields.List  // what the templates are made of; nil: the usual, see Encoder
 }
 
 // MinBytes is the least MaxBytes: room for the largest template with the options and a record of its own, and the
@@ -29,11 +32,15 @@ const MinBytes = 512
 // collector tried understands (8 12 27 28 7 11 4 6 5 60 152 153 1 2 10 14 136 61), and only for flows that have them ICMP
 // type and code (176 177 178 179, besides the destination port, where most collectors look), VLAN and MAC addresses
 // (58 56 80), the counters of the other direction (RFC 5103: 29305/1, 2 and 6), and AS numbers, masks, next hop and
-// forwarding status (16 17 89 9 13 15 29 30 62). It is not for concurrent use.
+// forwarding status (16 17 89 9 13 15 29 30 62); with EncoderConfig.TCPMetrics TCP's round-trip time and retransmissions too
+// (39499/69 and 35632/109 110). With EncoderConfig.Fields there is one template for each address family instead, and one
+// for two-way flows. It is not for concurrent use.
 type Encoder struct {
 	domain   uint32
 	builder  *message.Builder
-	sequence uint32 // data records in the messages before, those of options too
+	fields   *fields.List
+	layouts  layout.Layout // mask of those that are used
+	sequence uint32        // data records in the messages before, those of options too
 }
 
 // NewEncoder makes an Encoder.
@@ -41,12 +48,20 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 	b := message.Config{
 		Format: message.IPFIX, MaxBytes: min(max(cfg.MaxBytes, MinBytes), 1<<16-1),
 		Every: cfg.TemplateEvery, Messages: max(cfg.TemplateMessages, 1),
-		Templates: own.Templates(layouts),
+	}
+	known := groups
+	if cfg.TCPMetrics {
+		known |= layout.TCP
+	}
+	if cfg.Fields == nil {
+		b.Templates = own.Templates(known)
+	} else {
+		b.Templates, b.MaxBytes = cfg.Fields.Templates(), max(b.MaxBytes, cfg.Fields.MinBytes())
 	}
 	if cfg.Sampling > 1 {
 		b.Options, b.OptionsData = samplingOptions(cfg.Domain, cfg.Sampling)
 	}
-	return &Encoder{domain: cfg.Domain, builder: message.NewBuilder(b)}
+	return &Encoder{domain: cfg.Domain, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
 }
 
 // samplingOptions tells for the observation domain (scope 149) samplingInterval (34) and samplingAlgorithm (35), 1 being
@@ -66,12 +81,26 @@ func (e *Encoder) Len() int { return e.builder.Len() }
 // Append adds a flow to the message at hand; now only says whether a template is due. It returns false, and adds nothing,
 // when the message is full: AppendMessage, and call again.
 func (e *Encoder) Append(now netflow.Timestamp, r *netflow.Record) bool {
-	l := layout.Of(r)
+	if e.fields != nil {
+		return e.appendChosen(now, r)
+	}
+	l := layout.Of(r) & e.layouts
 	p := e.builder.Record(now, int(l))
 	if p == nil {
 		return false
 	}
 	write(p, l, r)
+	return true
+}
+
+// appendChosen is Append for templates of chosen fields.
+func (e *Encoder) appendChosen(now netflow.Timestamp, r *netflow.Record) bool {
+	t := e.fields.Of(r)
+	p := e.builder.Record(now, t)
+	if p == nil {
+		return false
+	}
+	e.fields.Write(p, t, r, fields.Uptimes{})
 	return true
 }
 
@@ -92,7 +121,7 @@ func (e *Encoder) AppendMessage(dst []byte, now netflow.Timestamp) []byte {
 
 // AppendTemplates appends a message with all templates, and the options, to dst. It is for the beginning of a session over
 // TCP, where templates are told once (RFC 7011 section 8.1); the message at hand must have no flows. MaxBytes does not
-// bound it: it has some 5 KiB.
+// bound it: it has some 5 KiB, and twice that with TCPMetrics.
 func (e *Encoder) AppendTemplates(dst []byte, now netflow.Timestamp) []byte {
 	at := len(dst)
 	dst = e.appendHeader(dst, now)

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	layouts         = 2 * layout.Both
-	optionsTemplate = layout.FirstTemplate + uint16(layouts)
+	groups          = layout.ICMP | layout.Link | layout.Route | layout.Both
+	optionsTemplate = layout.FirstTemplate + uint16(2*layout.Both)
 )
 
 // own is the fields that differ from those of NetFlow v9.
@@ -23,13 +23,27 @@ var own = layout.Own{
 		layout.IPv4: {{ID: 176, Size: 1}, {ID: 177, Size: 1}},
 		layout.IPv6: {{ID: 178, Size: 1}, {ID: 179, Size: 1}},
 	},
+	TCP: []layout.Field{
+		{ID: 69, Size: 4, Enterprise: 39499},  // Flowmon's npmRoundTripTime, microseconds
+		{ID: 109, Size: 4, Enterprise: 35632}, // ntop's RETRANSMITTED_IN_PKTS
+		{ID: 110, Size: 4, Enterprise: 35632}, // ntop's RETRANSMITTED_OUT_PKTS: the other direction's
+	},
 }
+
+// tcpLen is the bytes of own.TCP.
+const tcpLen = 12
 
 // baseLen is the bytes of own.Base.
 const baseLen = 51
 
 // write writes all bytes of a data record of layout l.
 func write(p []byte, l layout.Layout, r *netflow.Record) {
+	if l&layout.TCP != 0 {
+		tcp := p[len(p)-tcpLen:]
+		binary.BigEndian.PutUint32(tcp[0:], r.TCPRTT)
+		binary.BigEndian.PutUint32(tcp[4:], r.TCPRetransmits)
+		binary.BigEndian.PutUint32(tcp[8:], r.ReverseTCPRetransmits)
+	}
 	p = l.WriteAddresses(p, r)
 	b, dstPort := (*[baseLen]byte)(p), r.DstPort
 	if l.HasGroups() {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/fields"
+	"github.com/caprock-net/caprock/netflow/internal/layout"
 	"github.com/caprock-net/caprock/netflow/internal/message"
 	"github.com/caprock-net/caprock/netflow/internal/uptime"
 )
@@ -16,6 +18,8 @@ type EncoderConfig struct {
 	Sampling         uint32        // one packet in Sampling was metered; told in options data when above 1
 	TemplateEvery    time.Duration // a template is resent when it was last sent so long ago, in the time of the flows
 	TemplateMessages int           // or so many datagrams ago; at least 1
+	TCPMetrics       bool          // flows may have TCP's round-trip time and retransmissions, to be sent when they do
+	Fields           *fields.List  // what the templates are made of; nil: the usual, see Encoder
 }
 
 // MinBytes is the least MaxBytes: room for the largest template with the options and a record of its own.
@@ -26,13 +30,16 @@ const MinBytes = 512
 //
 // Flows of one datagram are grouped by template; 8-byte counters, the fields that every collector tried understands
 // (8 12 27 28 7 11 4 6 5 60 61 136 22 21 1 2 10 14), and only for flows that have them ICMP type and code (32, 178 179), VLAN
-// and MAC addresses (58 56 80), and AS numbers, masks, next hop and forwarding status (16 17 89 9 13 15 29 30 62). It is
-// not for concurrent use.
+// and MAC addresses (58 56 80), and AS numbers, masks, next hop and forwarding status (16 17 89 9 13 15 29 30 62); with
+// EncoderConfig.TCPMetrics retransmissions too (57581, ntop's). With EncoderConfig.Fields there is one template for each
+// address family instead. It is not for concurrent use.
 type Encoder struct {
 	sourceID uint32
 	clock    uptime.Clock
 	builder  *message.Builder
-	sequence uint32 // datagrams before this one
+	fields   *fields.List
+	layouts  layout.Layout // mask of those that are used
+	sequence uint32        // datagrams before this one
 }
 
 // NewEncoder makes an Encoder.
@@ -40,12 +47,20 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 	b := message.Config{
 		Format: message.V9, MaxBytes: max(cfg.MaxBytes, MinBytes),
 		Every: cfg.TemplateEvery, Messages: max(cfg.TemplateMessages, 1),
-		Templates: own.Templates(layouts),
+	}
+	known := groups
+	if cfg.TCPMetrics {
+		known |= layout.TCP
+	}
+	if cfg.Fields == nil {
+		b.Templates = own.Templates(known)
+	} else {
+		b.Templates, b.MaxBytes = cfg.Fields.Templates(), max(b.MaxBytes, cfg.Fields.MinBytes())
 	}
 	if cfg.Sampling > 1 {
 		b.Options, b.OptionsData = samplingOptions(cfg.Sampling)
 	}
-	return &Encoder{sourceID: cfg.SourceID, builder: message.NewBuilder(b)}
+	return &Encoder{sourceID: cfg.SourceID, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
 }
 
 // samplingOptions tells for the whole system (scope type 1) samplingInterval (34) and samplingAlgorithm (35), 1 being one
@@ -75,13 +90,28 @@ func (e *Encoder) Append(now netflow.Timestamp, r *netflow.Record) bool {
 		e.clock.Rebase(span)
 		e.builder.Forget() // an uptime that jumps is taken for a restart
 	}
-	l := layoutOf(r)
+	if e.fields != nil {
+		return e.appendChosen(now, r, span)
+	}
+	l := layoutOf(r) & e.layouts
 	p := e.builder.Record(now, int(l))
 	if p == nil {
 		return false
 	}
 	first, last := e.clock.Uptimes(span)
 	write(p, l, r, first, last)
+	return true
+}
+
+// appendChosen is Append for templates of chosen fields.
+func (e *Encoder) appendChosen(now netflow.Timestamp, r *netflow.Record, span uptime.Span) bool {
+	t := e.fields.Of(r)
+	p := e.builder.Record(now, t)
+	if p == nil {
+		return false
+	}
+	first, last := e.clock.Uptimes(span)
+	e.fields.Write(p, t, r, fields.Uptimes{First: first, Last: last})
 	return true
 }
 

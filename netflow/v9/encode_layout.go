@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	layouts         = layout.Both // the reverse counters are IPFIX's
-	optionsTemplate = layout.FirstTemplate + uint16(layouts)
+	groups          = layout.ICMP | layout.Link | layout.Route // the reverse counters are IPFIX's
+	optionsTemplate = layout.FirstTemplate + uint16(layout.Both)
 )
 
 // own is the fields that differ from IPFIX's. ICMP of IPv6 has its type and code apart (178, 179): nfcapd does not find
@@ -24,15 +24,28 @@ var own = layout.Own{
 		layout.IPv4: {{ID: 32, Size: 2}},
 		layout.IPv6: {{ID: 178, Size: 1}, {ID: 179, Size: 1}},
 	},
+	TCP: []layout.Field{{ID: 57581, Size: 4}}, // ntop's RETRANSMITTED_IN_PKTS; the round-trip time has no number
 }
+
+// tcpLen is the bytes of own.TCP.
+const tcpLen = 4
 
 // baseLen is the bytes of own.Base.
 const baseLen = 42
 
-func layoutOf(r *netflow.Record) layout.Layout { return layout.Of(r) &^ layout.Both }
+func layoutOf(r *netflow.Record) layout.Layout {
+	l := layout.Of(r)
+	if r.TCPRetransmits == 0 {
+		l &^= layout.TCP
+	}
+	return l
+}
 
 // write writes all bytes of a data record of layout l.
 func write(p []byte, l layout.Layout, r *netflow.Record, first, last uint32) {
+	if l&layout.TCP != 0 {
+		binary.BigEndian.PutUint32(p[len(p)-tcpLen:], r.TCPRetransmits)
+	}
 	p = l.WriteAddresses(p, r)
 	b, dstPort := (*[baseLen]byte)(p), r.DstPort
 	if l.HasGroups() {

@@ -18,16 +18,29 @@ const (
 	IPv4      Layout = 0
 	IPv6      Layout = 1
 	NoAddress Layout = 2
-	families  Layout = 3 // mask of the above
+	Families  Layout = 3 // mask of the above
 
 	ICMP  Layout = 1 << 2 // ICMP type and code, of IPv4 or of IPv6
 	Link  Layout = 1 << 3 // VLAN and MAC addresses
 	Route Layout = 1 << 4 // AS numbers, masks, next hop, forwarding status
 	Both  Layout = 1 << 5 // counters and TCP flags of the other direction too (RFC 5103); IPFIX only
+	TCP   Layout = 1 << 6 // round-trip time and retransmissions
 )
 
-// FirstTemplate is the id of the first template; a layout's is FirstTemplate + the layout.
-const FirstTemplate = 256
+// FirstTemplate is the id of the first template; a layout's is FirstTemplate + the layout, or with TCP, for these came when
+// the ids behind the others were taken, tcpTemplate + the rest.
+const (
+	FirstTemplate = 256
+	tcpTemplate   = 512
+)
+
+// id is the id of the layout's template.
+func (l Layout) id() uint16 {
+	if l&TCP != 0 {
+		return tcpTemplate + uint16(l&^TCP)
+	}
+	return FirstTemplate + uint16(l)
+}
 
 // Of chooses the smallest layout that holds all that the flow has.
 func Of(r *netflow.Record) Layout {
@@ -52,6 +65,9 @@ func Of(r *netflow.Record) Layout {
 	}
 	if r.ReversePackets|r.ReverseBytes != 0 || r.ReverseTCPFlags != 0 {
 		l |= Both
+	}
+	if r.TCPRTT|r.TCPRetransmits|r.ReverseTCPRetransmits != 0 {
+		l |= TCP
 	}
 	return l
 }
@@ -88,11 +104,12 @@ const (
 type Own struct {
 	Base []Field    // of every flow
 	ICMP [2][]Field // type and code, of IPv4 and of IPv6: two bytes
+	TCP  []Field    // at the end of a record, where the encoder writes them
 }
 
 // fields lists a layout's fields in the order in which they are written.
 func (o *Own) fields(l Layout) []Field {
-	family := l & families
+	family := l & Families
 	f := append(append([]Field(nil), addressFields[family]...), o.Base...)
 	if l&ICMP != 0 && family != NoAddress {
 		f = append(f, o.ICMP[family]...)
@@ -105,6 +122,9 @@ func (o *Own) fields(l Layout) []Field {
 	}
 	if l&Route != 0 {
 		f = append(f, routeFields[family]...)
+	}
+	if l&TCP != 0 {
+		f = append(f, o.TCP...)
 	}
 	return f
 }
@@ -119,23 +139,28 @@ func (f Field) append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint32(dst, f.Enterprise)
 }
 
-// Templates makes the template records (RFC 3954 section 5.2, RFC 7011 section 3.4.1) of the layouts below end, each at its
-// index.
-func (o *Own) Templates(end Layout) []message.Template {
-	all := make([]message.Template, end)
-	for l := range end {
-		if l&families > NoAddress || l&families == NoAddress && l&ICMP != 0 {
+// Templates makes the template records (RFC 3954 section 5.2, RFC 7011 section 3.4.1) of the layouts with any of the groups,
+// each at its index.
+func (o *Own) Templates(groups Layout) []message.Template {
+	all := make([]message.Template, (groups|Families)+1)
+	for i := range all {
+		l := Layout(i)
+		if l&^(groups|Families) != 0 || l&Families > NoAddress || l&Families == NoAddress && l&ICMP != 0 {
 			continue // no flow has it
 		}
-		fields := o.fields(l)
-		t := message.Template{ID: FirstTemplate + uint16(l)}
-		t.Record = binary.BigEndian.AppendUint16(t.Record, t.ID)
-		t.Record = binary.BigEndian.AppendUint16(t.Record, uint16(len(fields)))
-		for _, f := range fields {
-			t.Record = f.append(t.Record)
-			t.Size += int(f.Size)
-		}
-		all[l] = t
+		all[l] = Template(l.id(), o.fields(l))
 	}
 	return all
+}
+
+// Template makes the template record of fields in the order given.
+func Template(id uint16, fields []Field) message.Template {
+	t := message.Template{ID: id}
+	t.Record = binary.BigEndian.AppendUint16(t.Record, t.ID)
+	t.Record = binary.BigEndian.AppendUint16(t.Record, uint16(len(fields)))
+	for _, f := range fields {
+		t.Record = f.append(t.Record)
+		t.Size += int(f.Size)
+	}
+	return t
 }

@@ -14,7 +14,7 @@ func TestWritesEveryByte(t *testing.T) {
 	own := layout.Own{Base: []layout.Field{{ID: 4, Size: 3}, {ID: 1, Size: 4}}}
 	own.ICMP[layout.IPv4] = []layout.Field{{ID: 32, Size: 2}}
 	own.ICMP[layout.IPv6] = []layout.Field{{ID: 178, Size: 1}, {ID: 179, Size: 1}}
-	templates := own.Templates(2 * layout.Both)
+	templates := own.Templates(layout.ICMP | layout.Link | layout.Route | layout.Both | layout.TCP)
 	records := []netflow.Record{
 		{}, {IPVersion: 4}, {IPVersion: 6}, {IPVersion: 4, Proto: netflow.ProtoICMP}, {IPVersion: 6, Proto: netflow.ProtoICMPv6},
 	}

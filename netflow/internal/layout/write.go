@@ -8,7 +8,7 @@ import (
 
 // WriteAddresses writes the fields in front of the base fields and returns the bytes from there on.
 func (l Layout) WriteAddresses(p []byte, r *netflow.Record) []byte {
-	switch l & families {
+	switch l & Families {
 	case IPv4:
 		*(*[4]byte)(p) = [4]byte(r.SrcAddr[12:])
 		*(*[4]byte)(p[4:]) = [4]byte(r.DstAddr[12:])
@@ -22,10 +22,10 @@ func (l Layout) WriteAddresses(p []byte, r *netflow.Record) []byte {
 }
 
 // HasGroups reports whether fields follow the base fields: then WriteGroups has to write them.
-func (l Layout) HasGroups() bool { return l > families }
+func (l Layout) HasGroups() bool { return l > Families }
 
-// WriteGroups writes the fields behind the base fields. It returns the destination port that belongs into these: of ICMP
-// type << 8 | code.
+// WriteGroups writes the fields behind the base fields, but for those of TCP. It returns the destination port that belongs
+// into the base fields: of ICMP type << 8 | code.
 func (l Layout) WriteGroups(p []byte, r *netflow.Record) (dstPort uint16) {
 	dstPort = r.DstPort
 	if l&ICMP != 0 {
@@ -49,10 +49,13 @@ func (l Layout) WriteGroups(p []byte, r *netflow.Record) (dstPort uint16) {
 		binary.BigEndian.PutUint32(p[0:], r.SrcAS)
 		binary.BigEndian.PutUint32(p[4:], r.DstAS)
 		p[8] = r.ForwardingStatus
-		writeHop(p[9:], l&families, r)
+		writeHop(p[9:9+hopLen[l&Families]], l&Families, r)
 	}
 	return dstPort
 }
+
+// hopLen is the bytes of masks and next hop.
+var hopLen = [...]int{IPv4: 6, IPv6: 18, NoAddress: 0}
 
 // writeHop writes masks and next hop. A next hop of the other family is left out: no template has room for both.
 func writeHop(p []byte, family Layout, r *netflow.Record) {
