@@ -12,9 +12,6 @@ const chunkFlows = 256
 // QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 240 bytes each.
 const QueueFlows = 1 << 16
 
-// patientChunks is how many chunks there may be when the meter can wait: so few that they stay in the processor's cache.
-const patientChunks = 16
-
 // chunk carries flows from a meter to the exporter.
 type chunk struct {
 	now   netflow.Timestamp // packet time when it was handed on
@@ -49,7 +46,7 @@ func (q *queue) get(wait bool) *chunk {
 			q.free = q.free[:n-1]
 			return c
 		}
-		if q.made < QueueFlows/chunkFlows && (!wait || q.made < patientChunks) {
+		if q.made < QueueFlows/chunkFlows {
 			q.made++
 			return &chunk{flows: make([]netflow.Record, 0, chunkFlows)}
 		}

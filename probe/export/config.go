@@ -41,6 +41,8 @@ type Config struct {
 	TemplateEvery   time.Duration // templates are resent so often, in the time of the packets; v9 and ipfix
 	TemplatePackets int           // and at least every so many datagrams
 	MaxRate         int           // datagrams a second to each destination; 0: no limit
+	Fields          []string      // names of the fields that flows are sent with, see FieldColumns; none: the usual; v9 and ipfix
+	TCPMetrics      bool          // flows may have TCP's round-trip time and retransmissions, which are sent if they do; see Fields
 	Domain          uint32        // observation domain, v9 source id, or v5 engine type << 8 | engine id
 	Sampling        uint32        // one packet in Sampling is metered, and collectors are told; 0 and 1: all
 	Logger          *slog.Logger  // nil: silent
@@ -130,6 +132,9 @@ func (c Config) Validate() error {
 	}
 	if c.MTU < MinMTU || c.MTU > MaxMTU {
 		complain("mtu %d: want %d to %d bytes", c.MTU, MinMTU, MaxMTU)
+	}
+	if _, err := c.fieldList(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.TemplateEvery < 0 {
 		complain("template interval %v: want more than 0", c.TemplateEvery)

@@ -35,6 +35,7 @@ import (
 type Exporter struct {
 	version      uint8 // netflow.VersionIPFIX and so on
 	destinations []sender
+	uptimes      bool // v9: times are told by the header's clock
 	balance      string
 	turn         int      // whose is next, round robin
 	chosen       []sender // the destinations of the flow at hand
@@ -54,7 +55,8 @@ func New(cfg Config) (*Exporter, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	e := &Exporter{version: versions[cfg.Protocol], balance: cfg.Balance}
+	list, _ := cfg.fieldList() // Validate has found it good
+	e := &Exporter{version: versions[cfg.Protocol], balance: cfg.Balance, uptimes: list == nil || list.Uptimes()}
 	if e.version == netflow.VersionV1 && cfg.Sampling > 1 {
 		cfg.Logger.Warn("collectors are not told the sampling rate: NetFlow v1 has no place for it", "sampling", cfg.Sampling)
 	}
@@ -101,16 +103,19 @@ var versions = map[string]uint8{
 }
 
 func newEncoder(cfg *Config) encoder {
+	list, _ := cfg.fieldList() // Validate has found it good
 	switch version := versions[cfg.Protocol]; version {
 	case netflow.VersionIPFIX:
 		return ipfix.NewEncoder(ipfix.EncoderConfig{
 			MaxBytes: cfg.MTU, Domain: cfg.Domain, Sampling: cfg.Sampling,
 			TemplateEvery: cfg.TemplateEvery, TemplateMessages: cfg.TemplatePackets,
+			TCPMetrics: cfg.TCPMetrics, Fields: list,
 		})
 	case netflow.VersionV9:
 		return v9.NewEncoder(v9.EncoderConfig{
 			MaxBytes: cfg.MTU, SourceID: cfg.Domain, Sampling: cfg.Sampling,
 			TemplateEvery: cfg.TemplateEvery, TemplateMessages: cfg.TemplatePackets,
+			TCPMetrics: cfg.TCPMetrics, Fields: list,
 		})
 	default:
 		return v5.NewEncoder(v5.EncoderConfig{

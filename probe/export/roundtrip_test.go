@@ -37,6 +37,7 @@ func randomFlow(rnd *rand.Rand, i int, at netflow.Timestamp) netflow.Record {
 		SrcPort: uint16(some(16)), DstPort: uint16(some(16)), TCPFlags: uint16(some(9)), ReverseTCPFlags: uint16(some(9)),
 		Packets: some(40)<<16 | uint64(i), Bytes: some(60), ReversePackets: some(60), ReverseBytes: some(60),
 		Input: uint32(some(32)), Output: uint32(some(16)), SrcAS: uint32(some(32)), DstAS: uint32(some(16)),
+		TCPRTT: uint32(some(32)), TCPRetransmits: uint32(some(32)), ReverseTCPRetransmits: uint32(some(16)),
 		VLAN: uint16(some(12)), SrcMAC: netflow.MACFrom(some(48)), DstMAC: netflow.MACFrom(some(48)),
 	}
 	r.End = at + netflow.Timestamp(rnd.Int64N(60e6))
@@ -62,14 +63,19 @@ func carried(protocol string, r netflow.Record, cfg *Config) netflow.Record {
 	if cfg.Sampling > 1 {
 		r.SamplingRate = cfg.Sampling
 	}
+	if !cfg.TCPMetrics {
+		r.TCPRTT, r.TCPRetransmits, r.ReverseTCPRetransmits = 0, 0, 0
+	}
 	if protocol == "ipfix" {
 		return r
 	}
+	r.TCPRTT, r.ReverseTCPRetransmits = 0, 0
 	r.ReversePackets, r.ReverseBytes, r.ReverseTCPFlags = 0, 0, 0
 	r.TCPFlags &= 0xff
 	if protocol == "v9" {
 		return r
 	}
+	r.TCPRetransmits = 0
 	r.Packets, r.Bytes = min(r.Packets, 1<<32-1), min(r.Bytes, 1<<32-1)
 	r.VLAN, r.SrcMAC, r.DstMAC, r.Direction, r.EndReason, r.ForwardingStatus = 0, netflow.MAC{}, netflow.MAC{}, 0, 0, 0
 	if r.Input > 0xffff {
@@ -93,7 +99,7 @@ func FuzzRoundTrip(f *testing.F) {
 		protocol := [...]string{"ipfix", "v9", "v5", "v1"}[p%4]
 		cfg := Config{
 			Destinations: []string{"a:1"}, Protocol: protocol, Domain: 0x1234, Sampling: uint32(sampling % v5.MaxSampling),
-			MTU: MinMTU + int(mtu)%2000, TemplatePackets: 3,
+			MTU: MinMTU + int(mtu)%2000, TemplatePackets: 3, TCPMetrics: seed%2 == 0,
 		}.withDefaults()
 		enc := newEncoder(&cfg)
 		rnd := rand.New(rand.NewPCG(seed, 1))

@@ -10,7 +10,7 @@ import (
 // becomes the records that such a protocol can carry. It is counted with the last of them.
 
 func (e *Exporter) exportV9(now netflow.Timestamp, r *netflow.Record) {
-	if v9.CutsStart(r) {
+	if e.uptimes && v9.CutsStart(r) {
 		e.stats.Durations++
 	}
 	if !twoWay(r) {
@@ -92,9 +92,9 @@ func twoWay(r *netflow.Record) bool { return r.ReversePackets|r.ReverseBytes != 
 func (e *Exporter) split(r *netflow.Record) {
 	f, b := &e.forth, &e.back
 	*f = *r
-	f.ReversePackets, f.ReverseBytes, f.ReverseTCPFlags = 0, 0, 0
+	f.ReversePackets, f.ReverseBytes, f.ReverseTCPFlags, f.ReverseTCPRetransmits = 0, 0, 0, 0
 	*b = *f
-	b.Packets, b.Bytes, b.TCPFlags = r.ReversePackets, r.ReverseBytes, r.ReverseTCPFlags
+	b.Packets, b.Bytes, b.TCPFlags, b.TCPRetransmits = r.ReversePackets, r.ReverseBytes, r.ReverseTCPFlags, r.ReverseTCPRetransmits
 	b.SrcAddr, b.DstAddr, b.NextHop = r.DstAddr, r.SrcAddr, netflow.Addr{}
 	if r.Proto != netflow.ProtoICMP && r.Proto != netflow.ProtoICMPv6 {
 		b.SrcPort, b.DstPort = r.DstPort, r.SrcPort
