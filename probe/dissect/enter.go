@@ -35,8 +35,8 @@ const (
 // Enter looks into the tunnels of the set: when p, as Dissect has filled it from the frame with that verdict, is the
 // packet that carries another one, p becomes the inner packet, and so on up to MaxTunnels times. The addresses and all else
 // of IP are then those of the inner packet, TunnelID is that of the innermost tunnel that has a number (the VXLAN or
-// Geneve network identifier, the tunnel endpoint identifier of GTP-U, the key of GRE), and what belongs to the link (MAC
-// addresses, VLANs, the MPLS label) is still that of the frame.
+// Geneve network identifier, the tunnel endpoint identifier of GTP-U; for keys of GRE there is no element in IPFIX, and
+// they are left alone), and what belongs to the link (MAC addresses, VLANs, the MPLS label) is still that of the frame.
 //
 // When no IP header can be found in a tunnel, or one that contradicts the packet around it, p stays the packet around it.
 // Of a fragmented outer packet the first fragment is looked into, later ones are not. A frame that was not IP becomes OK
@@ -212,10 +212,6 @@ func gre(b []byte, missing int, p *Packet) Verdict {
 		at += 4
 	}
 	if flags&key != 0 {
-		if len(b) < at+4 {
-			return NonIP
-		}
-		p.TunnelID = binary.BigEndian.Uint32(b[at:])
 		at += 4
 	}
 	if flags&sequence != 0 {
