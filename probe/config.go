@@ -8,6 +8,7 @@ import (
 	"github.com/caprock-net/caprock/probe/account"
 	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
+	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/export"
 	"github.com/caprock-net/caprock/probe/filter"
 	"github.com/caprock-net/caprock/probe/flowcache"
@@ -23,6 +24,9 @@ type Config struct {
 	SnapLen     int  // bytes taken of each frame; 0: capture.DefaultSnapLen
 	Promiscuous bool // also meter frames that are not for this station
 	Persist     bool // an interface that is removed is waited for; Linux
+
+	Decap         dissect.Tunnels // meter the packets in these, and not those around them
+	FragmentPorts bool            // later fragments are metered with the ports of the first one
 
 	Filter *filter.Filter // other packets are neither metered nor kept; nil: all are. The kernel runs it on interfaces
 
@@ -48,8 +52,10 @@ func DefaultConfig() Config {
 		RingSize:    capture.DefaultRingSize,
 		SnapLen:     capture.DefaultSnapLen,
 		Promiscuous: true,
-		Accounting:  Accounting{Table: account.Config{MemoryLimit: account.DefaultMemoryLimit}},
-		Cache:       flowcache.DefaultConfig(),
+
+		FragmentPorts: true,
+		Accounting:    Accounting{Table: account.Config{MemoryLimit: account.DefaultMemoryLimit}},
+		Cache:         flowcache.DefaultConfig(),
 		Export: export.Config{
 			Protocol:        export.DefaultProtocol,
 			MTU:             export.DefaultMTU,

@@ -15,6 +15,7 @@ import (
 	"github.com/caprock-net/caprock/probe/export"
 	"github.com/caprock-net/caprock/probe/filter"
 	"github.com/caprock-net/caprock/probe/flowcache"
+	"github.com/caprock-net/caprock/probe/fragment"
 )
 
 const (
@@ -45,6 +46,9 @@ type meter struct {
 	recorder *archive.Recorder // nil: packets are not kept
 	matcher  *filter.Matcher   // of files; nil: every packet is metered
 
+	decap     dissect.Tunnels // to look into
+	fragments *fragment.Table // nil: later fragments have no ports
+
 	watched time.Time
 	told    capture.Stats // as of watched
 
@@ -55,7 +59,11 @@ type meter struct {
 }
 
 // verdicts counts frames by what became of them.
-type verdicts struct{ frames, bytes, nonIP, malformed, unsupported, filtered uint64 }
+type verdicts struct {
+	frames, bytes, nonIP, malformed, unsupported, filtered uint64
+
+	tunnelled, notFollowed, portless uint64 // of those metered
+}
 
 func (v *verdicts) add(w verdicts) {
 	v.frames += w.frames
@@ -64,6 +72,9 @@ func (v *verdicts) add(w verdicts) {
 	v.malformed += w.malformed
 	v.unsupported += w.unsupported
 	v.filtered += w.filtered
+	v.tunnelled += w.tunnelled
+	v.notFollowed += w.notFollowed
+	v.portless += w.portless
 }
 
 // sourceState is a source and what came of it.
@@ -83,6 +94,7 @@ func newMeter(cfg *Config, q *queue) (*meter, error) {
 	}
 	m := &meter{cache: cache, queue: q, live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
 	m.emit = m.hand
+	m.decap, m.fragments = cfg.Decap, cfg.newFragments()
 	if cfg.Filter != nil && !m.live {
 		m.matcher = filter.NewMatcher(cfg.Filter)
 	}
@@ -128,7 +140,11 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 	m.pending.frames++
 	m.pending.bytes += uint64(f.WireLen)
 	p := &m.batch[m.n]
-	switch dissect.Dissect(f.Link, f.Data, f.WireLen, &p.Packet) {
+	verdict := dissect.Dissect(f.Link, f.Data, f.WireLen, &p.Packet)
+	if m.decap != 0 || p.Fragment != dissect.Whole {
+		verdict = m.lookInto(f, verdict, &p.Packet)
+	}
+	switch verdict {
 	case dissect.OK:
 		p.Time, p.Input = f.Time, f.Interface
 		m.n++

@@ -63,6 +63,9 @@ type PacketSummary struct {
 	Filtered    uint64 `json:"filtered"`     // of files: not wanted by the filter. On interfaces the kernel filters before they are read
 	IPBytes     uint64 `json:"ip_bytes"`     // of the packets metered, as their IP headers say
 	Backwards   uint64 `json:"backwards"`    // metered, but older than one before
+	Tunnelled   uint64 `json:"tunnelled"`    // metered by an IP header in a tunnel
+	NotFollowed uint64 `json:"not_followed"` // metered by the header outside: in the tunnel no IP header could be read; or a later fragment
+	Portless    uint64 `json:"portless"`     // metered without ports: later fragments, of which the first was not seen before
 	ClockSteps  uint64 `json:"clock_steps"`  // times that the clock was set back by more than both timeouts
 	Dropped     uint64 `json:"dropped"`      // not read: by the kernel
 }
@@ -155,6 +158,9 @@ func (s *Summary) addSource(source *sourceState) {
 	s.Packets.Malformed += c.malformed
 	s.Packets.UnknownLink += c.unsupported
 	s.Packets.Filtered += c.filtered
+	s.Packets.Tunnelled += c.tunnelled
+	s.Packets.NotFollowed += c.notFollowed
+	s.Packets.Portless += c.portless
 	s.Packets.Dropped += stats.Dropped
 }
 

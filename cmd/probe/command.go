@@ -35,6 +35,13 @@ counted; of files they are, as filtered. The language is tcpdump's (pcap-filter(
 what is not supported is an error. On Linux the kernel takes the outermost VLAN tag off before the filter: "tcp" matches
 tagged packets too, and "vlan 5 and tcp" those of VLAN 5. In files tagged packets match only with vlan in front.
 
+With --decap packets in tunnels are metered in place of those around them: the key is that of the inner packet, its bytes
+are the inner packet's, and a VXLAN, Geneve or GTP-U identifier is noted as the flow's tunnel; nothing in IPFIX says the
+outer addresses, which are not exported. Up to four tunnels in each other are entered. MPLS labels and PPPoE sessions are
+followed always; mpls also looks into Ethernet behind labels, and labels in IP, UDP and GRE. Where no good IP header is
+found the outer packet is metered, and counted in the summary. Deep headers may need a larger --snaplen. The archive
+and --bpf see the packets as they are on the wire.
+
 When everything is open the process gives up what it does not need: root becomes the user nobody (--user), without
 capabilities; on Linux Landlock and a seccomp filter, on OpenBSD pledge and unveil leave it the captures, the sockets and
 the files it has been given, and no other files, programs or sockets.
@@ -103,6 +110,7 @@ func newOptions() (*options, *cobra.Command) {
 	}
 	complete("summary", summaries)
 	completeTransport(cmd)
+	completeDecap(cmd)
 	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
 	return o, cmd
@@ -131,6 +139,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.BoolVar(&c.Persist, "persist", false, "Linux: when an interface is removed, wait until there is one of the same name, and go on")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
+	registerDecap(f, c)
 	o.bpf.register(f)
 	o.archive.register(f, c)
 	f.StringVar(&o.metrics, "metrics", "", "answer Prometheus at http://`ADDRESS:PORT`/metrics; without an address only on this machine")
