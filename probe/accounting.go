@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,14 +114,20 @@ type consoleMeter Probe
 // Sources implements console.Meter.
 func (p *consoleMeter) Sources() []console.Source {
 	var sources []console.Source
-	for _, m := range p.meters {
+	for _, m := range (*Probe)(p).all() {
 		m.mu.Lock()
 		for _, s := range m.sources {
 			stats := s.stats
 			if s.source != nil {
 				stats = s.source.Stats()
 			}
-			sources = append(sources, console.Source{Name: s.name, Down: s.err != nil, Received: s.counts.frames, Dropped: stats.Dropped})
+			source := console.Source{Name: s.name, Down: s.err != nil || s.gone, Received: s.counts.frames, Dropped: stats.Dropped}
+			if at := slices.IndexFunc(sources, func(o console.Source) bool { return s.wild && o.Name == s.name }); at >= 0 {
+				o := &sources[at]
+				o.Down, o.Received, o.Dropped = o.Down && source.Down, o.Received+source.Received, o.Dropped+source.Dropped
+				continue
+			}
+			sources = append(sources, source)
 		}
 		m.mu.Unlock()
 	}
@@ -130,7 +137,7 @@ func (p *consoleMeter) Sources() []console.Source {
 // Cache implements console.Meter.
 func (p *consoleMeter) Cache() console.Cache {
 	c := console.Cache{Active: p.cfg.Cache.Active, Inactive: p.cfg.Cache.Inactive, Exported: p.exporter != nil}
-	for _, m := range p.meters {
+	for _, m := range (*Probe)(p).all() {
 		m.mu.Lock()
 		s := m.cache.Stats()
 		m.mu.Unlock()
@@ -145,7 +152,7 @@ func (p *consoleMeter) Cache() console.Cache {
 func (p *consoleMeter) Flows(f func(string, *netflow.Record) bool) {
 	const atOnce = 1024
 	flows := make([]netflow.Record, 0, atOnce)
-	for _, m := range p.meters {
+	for _, m := range (*Probe)(p).all() {
 		for from, first := uint32(0), true; first || from != 0; first = false {
 			flows = flows[:0]
 			m.mu.Lock()

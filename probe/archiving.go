@@ -55,6 +55,9 @@ func (c *Config) snapLen() int {
 		}
 		n = max(n, keep)
 	}
+	if c.Tap != "" {
+		n = capture.MaxSnapLen
+	}
 	return n
 }
 

@@ -17,7 +17,7 @@ import (
 // Config says what is metered, how, and where the flows go. DefaultConfig has a value for all but the sources.
 type Config struct {
 	// Sources: either interfaces or files.
-	Interfaces []string // to capture from; "any" on Linux
+	Interfaces []string // to capture from; "any" on Linux; those of a pattern (IsPattern) as they come and go
 	Files      []string // capture files; "-" is standard input
 
 	RingSize    int  // bytes of kernel buffer for each interface; 0: capture.DefaultRingSize
@@ -34,6 +34,7 @@ type Config struct {
 	Export export.Config    // where they go; without destinations flows are counted and forgotten
 
 	Archive archive.Config // packets are kept too, if it has a folder
+	Tap     string         // interface that the packets of the others are sent on, whole and unchanged; Linux
 
 	Accounting Accounting // IPCAD's table and console
 
@@ -89,7 +90,7 @@ func (c *Config) Validate() error {
 	if len(c.Interfaces) > 0 {
 		live.Interface = c.Interfaces[0]
 	}
-	errs = append(errs, live.Validate(), c.Cache.Validate(), c.Accounting.validate())
+	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Cache.Validate(), c.Accounting.validate())
 	if c.Archive.Dir != "" {
 		errs = append(errs, c.Archive.Validate())
 	}

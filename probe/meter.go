@@ -44,6 +44,7 @@ type meter struct {
 	unknown map[dissect.LinkType]bool // link types that have been complained of
 
 	recorder *archive.Recorder // nil: packets are not kept
+	tap      *capture.TapPort  // nil: packets are not sent on
 	matcher  *filter.Matcher   // of files; nil: every packet is metered
 
 	decap     dissect.Tunnels // to look into
@@ -55,7 +56,8 @@ type meter struct {
 	mu      sync.Mutex
 	cache   *flowcache.Cache
 	sources []*sourceState // the last one is being read
-	refused export.Tally   // flows that found the queue full
+	tapped  capture.TapCounts
+	refused export.Tally // flows that found the queue full
 }
 
 // verdicts counts frames by what became of them.
@@ -85,6 +87,10 @@ type sourceState struct {
 	counts verdicts
 	stats  capture.Stats // at its end
 	err    error         // what ended it, if not its end
+
+	wild     bool // it is of a pattern
+	returned bool // and was metered before
+	gone     bool // and is no longer there
 }
 
 func newMeter(cfg *Config, q *queue) (*meter, error) {
@@ -160,6 +166,9 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 		}
 	}
 	due := m.recorder != nil && m.recorder.Add(f.Link, f.Time, f.WireLen, f.Data)
+	if m.tap != nil && m.send(s, f) {
+		due = true
+	}
 	if m.n == len(m.batch) || m.pending.frames == commitFrames || due {
 		m.commit(s)
 		if m.now-m.ticked >= second || m.now < m.ticked {
@@ -173,10 +182,14 @@ func (m *meter) commit(s *sourceState) {
 	if s.feed != nil {
 		s.feed.Add(m.batch[:m.n])
 	}
+	m.sendNow()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.counts.add(m.pending)
 	m.pending = verdicts{}
+	if m.tap != nil {
+		m.tapped.Add(m.tap.Take())
+	}
 	if m.recorder != nil {
 		m.recorder.Commit(m.now)
 	}

@@ -21,7 +21,9 @@ type Probe struct {
 	queue    *queue           // nil without destinations
 	exporter *export.Exporter // likewise
 	meters   []*meter         // one for each interface, or one for all files
+	wild     *wildcards       // nil: no interface is given by a pattern
 	archive  *archive.Archive // nil: packets are not kept
+	tap      *capture.Tap     // nil: packets are not sent on
 
 	accounting *accounting // nil: there is none
 }
@@ -60,7 +62,16 @@ func (p *Probe) open() error {
 	if err := p.openAccounting(); err != nil {
 		return err
 	}
+	if err := p.openTap(); err != nil {
+		return err
+	}
 	for _, name := range p.cfg.Interfaces {
+		if IsPattern(name) {
+			continue
+		}
+		if err := p.checkTap(name); err != nil {
+			return err
+		}
 		source, err := capture.OpenLive(capture.LiveConfig{
 			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous, Persist: p.cfg.Persist, Filter: p.cfg.Filter,
 		})
@@ -77,16 +88,24 @@ func (p *Probe) open() error {
 		_, err := p.addMeter()
 		return err
 	}
-	return nil
+	return p.openWildcards()
 }
 
 func (p *Probe) addMeter() (*meter, error) {
-	m, err := newMeter(&p.cfg, p.queue)
+	m, err := p.newMeter()
 	if err == nil {
-		if p.archive != nil {
-			m.recorder = p.archive.NewRecorder(!m.live)
-		}
 		p.meters = append(p.meters, m)
+	}
+	return m, err
+}
+
+func (p *Probe) newMeter() (*meter, error) {
+	m, err := newMeter(&p.cfg, p.queue)
+	if err == nil && p.archive != nil {
+		m.recorder = p.archive.NewRecorder(!m.live)
+	}
+	if err == nil && p.tap != nil {
+		m.tap = p.tap.NewPort()
 	}
 	return m, err
 }
@@ -112,13 +131,14 @@ func look(name string) error {
 // close closes what New has opened and Run has not closed.
 func (p *Probe) close() error {
 	var errs []error
-	for _, m := range p.meters {
+	for _, m := range p.all() {
 		for _, s := range m.sources {
 			if s.source != nil {
 				errs = append(errs, s.source.Close())
 			}
 		}
 	}
+	errs = append(errs, p.wild.close())
 	if p.accounting != nil && p.accounting.console != nil {
 		errs = append(errs, p.accounting.console.Close())
 	}
@@ -127,6 +147,9 @@ func (p *Probe) close() error {
 	}
 	if p.archive != nil {
 		errs = append(errs, p.archive.Close())
+	}
+	if p.tap != nil {
+		errs = append(errs, p.tap.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -197,6 +220,9 @@ func (p *Probe) runInterfaces(ctx context.Context) error {
 			m.flush()
 		})
 	}
+	if p.wild != nil {
+		p.wild.run(ctx)
+	}
 	running.Wait()
 	return errors.Join(errs...)
 }
@@ -232,7 +258,7 @@ type Progress struct {
 // Progress returns how far reading is, of the file being read.
 func (p *Probe) Progress() Progress {
 	var at Progress
-	for _, m := range p.meters {
+	for _, m := range p.all() {
 		m.mu.Lock()
 		for _, s := range m.sources {
 			at.Packets += s.counts.frames

@@ -18,6 +18,7 @@ type Summary struct {
 	Flows   FlowSummary     `json:"flows"`
 	Export  *ExportSummary  `json:"export,omitempty"`  // nil without destinations
 	Archive *ArchiveSummary `json:"archive,omitempty"` // nil without an archive
+	Tap     *TapSummary     `json:"tap,omitempty"`     // nil without one
 }
 
 // Tally counts flows, and the packets and IP bytes in them.
@@ -39,7 +40,10 @@ type SourceSummary struct {
 	Downs     uint64            `json:"downs,omitempty"`              // times that the interface went down
 	Returns   uint64            `json:"returns,omitempty"`            // times that it was removed and came back
 	Interface *InterfaceSummary `json:"interface_counters,omitempty"` // nil: not known, or a file
+	Gone      bool              `json:"gone,omitempty"`               // of a pattern: it is not there at the moment
 	Error     string            `json:"error,omitempty"`              // what ended the source early
+
+	wild bool // of a pattern: what has the same name is the same
 }
 
 // InterfaceSummary is what the system counted at the interface meanwhile.
@@ -119,8 +123,9 @@ func (p *Probe) Summary() Summary {
 	var s Summary
 	s.Sources = []SourceSummary{}
 	var refused Tally
+	var tapped capture.TapCounts
 	// All meters stand still meanwhile, and the exporter's figures are taken last: what it was given has left a meter.
-	for _, m := range p.meters {
+	for _, m := range p.all() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		s.addCache(m.cache.Stats())
@@ -128,6 +133,10 @@ func (p *Probe) Summary() Summary {
 			s.addSource(source)
 		}
 		refused.add(tally(m.refused))
+		tapped.Add(m.tapped)
+	}
+	if p.tap != nil {
+		s.Tap = tapSummary(p.cfg.Tap, tapped)
 	}
 	if p.archive != nil {
 		s.Archive = archiveSummary(p.archive.Stats())
@@ -152,7 +161,15 @@ func (s *Summary) addSource(source *sourceState) {
 	if source.err != nil {
 		sum.Error = source.err.Error()
 	}
-	s.Sources = append(s.Sources, sum)
+	if sum.wild = source.wild; sum.wild {
+		if source.returned {
+			sum.Returns++
+		}
+		sum.Gone = source.gone
+		s.addWild(sum)
+	} else {
+		s.Sources = append(s.Sources, sum)
+	}
 	s.Packets.Read += c.frames
 	s.Packets.NonIP += c.nonIP
 	s.Packets.Malformed += c.malformed
@@ -256,6 +273,7 @@ func (d *DestinationSummary) TotalLost() Tally {
 //	flows ended     = given to the exporter + lost for a full queue + under way; and so the packets and bytes
 //	given           = not carried + exported + lost + buffered, for each collector, or for all together when flows are
 //	                  balanced among them; and so the packets and bytes, but for what of them was cut
+//	packets read    = sent on + not sent on, by reason; with a tap
 //	packets read    = archived + not archived, by reason + under way; with an archive
 //
 // An error is a fault of this package.
@@ -278,6 +296,9 @@ func (s *Summary) Balance() error {
 	equal("flows ended, by reason", f.Ended.Flows, f.Idle+f.Active+f.EndOfFlow+f.Forced+f.Resources)
 	if a := s.Archive; a != nil {
 		equal("packets read, archived or not", p.Read, a.Archived+a.QueueFull+a.NoSpace+a.WriteErrors+a.BadTime+a.Underway)
+	}
+	if s.Tap != nil {
+		equal("packets read, sent on or not", p.Read, s.Tap.Packets())
 	}
 	e := s.Export
 	if e == nil {

@@ -22,6 +22,9 @@ func (s *Summary) WriteText(w io.Writer) error {
 			t.line(i.RxPackets, "arrived", fmt.Sprintf("%d bytes, %d errors, %d dropped, %d missed: the interface's own counters", i.RxBytes, i.RxErrors, i.RxDropped, i.RxMissed))
 			t.line(i.TxPackets, "left", fmt.Sprintf("%d bytes", i.TxBytes))
 		}
+		if src.Gone {
+			fmt.Fprintf(&t, "  %15s  gone\n", "")
+		}
 		if src.Error != "" {
 			fmt.Fprintf(&t, "  ended early: %s\n", src.Error)
 		}
@@ -53,6 +56,7 @@ func (s *Summary) WriteText(w io.Writer) error {
 	t.line(f.Peak, "held at most", "")
 	s.Export.text(&t)
 	s.Archive.text(&t)
+	s.Tap.text(&t)
 	_, err := t.WriteTo(w)
 	return err
 }

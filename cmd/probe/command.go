@@ -50,6 +50,13 @@ With --archive the packets are kept too, whole unless --archive-snaplen says oth
 and time; flowpcap takes the packets of a flow out of them. When the disk is full or slow, packets are metered all the
 same, and those not archived are counted.
 
+An interface may be a pattern, as the shell's ('ppp*', 'eth[0-3]'; Linux): every interface that matches is metered, also
+those that come later; one that goes ends its flows, and may return. At most 64 at a time, with a buffer of 8 MiB each
+unless --ring-size says otherwise.
+
+With --tap the packets are also sent on, whole and unchanged, on another interface (Linux). What that does not take at once
+is dropped and counted. Frames that the system has put together (GRO) are too long for it: ethtool -K eth0 gro off lro off.
+
 Settings may also come from a file (--config; its keys are the flags' names) or from the environment (CAPROCK_EXPORT and
 so on). The command line wins over the environment, and that over the file.
 
@@ -63,6 +70,8 @@ const examples = `  probe -i eth0 -e 192.0.2.9:2055
   probe -i eth0 -e 192.0.2.9:2055 --bpf 'net 10/8 and not port 22'
   tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
   probe -r a.pcap b.pcap --summary json
+  probe -i 'ppp*' -e 192.0.2.9:2055
+  probe -i eth0 --tap eth1
   probe -i eth0 -e 192.0.2.9:2055 --archive /var/packets --archive-max 200GiB`
 
 // options are the values of the flags.
@@ -119,7 +128,7 @@ func newOptions() (*options, *cobra.Command) {
 func (o *options) register(f *pflag.FlagSet) {
 	c := &o.config
 	f.SortFlags = false
-	f.StringArrayVarP(&c.Interfaces, "interface", "i", nil, "capture from `INTERFACE`; repeatable; on Linux also any")
+	f.StringArrayVarP(&c.Interfaces, "interface", "i", nil, "capture from `INTERFACE`; repeatable; on Linux also any, and patterns for those that come and go: 'ppp*'")
 	f.StringArrayVarP(&c.Files, "read", "r", nil, "read the capture `FILE` instead; repeatable; -: standard input")
 	registerTransport(f, &c.Export)
 	f.StringVar(&c.Export.Protocol, "protocol", c.Export.Protocol, "export as `NAME`: ipfix, v9, v5 or v1")
@@ -142,6 +151,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	registerDecap(f, c)
 	o.bpf.register(f)
 	o.archive.register(f, c)
+	registerTap(f, c)
 	f.StringVar(&o.metrics, "metrics", "", "answer Prometheus at http://`ADDRESS:PORT`/metrics; without an address only on this machine")
 	o.jail.register(f)
 	o.table.register(f)

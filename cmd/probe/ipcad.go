@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -82,8 +81,6 @@ func (m *mapping) interfaces() {
 			m.say("interface file "+i.Name, "--read "+i.Name)
 		case i.Kind != "":
 			m.refuse(i.Line, "interface %s: packets are taken from network interfaces and files only", i.Kind)
-		case strings.Contains(i.Name, "*"):
-			m.refuse(i.Line, "interface %s: give the names in full", i.Name)
 		default:
 			m.c.Interfaces = append(m.c.Interfaces, i.Name)
 			promiscuous, plain = promiscuous || i.Promiscuous, plain || !i.Promiscuous

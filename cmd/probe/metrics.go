@@ -99,6 +99,8 @@ var (
 	descSent      = describe("exported_flows_total", "Flows sent to a collector.", "collector")
 	descDatagrams = describe("exported_datagrams_total", "Datagrams, or messages of a stream, sent to a collector.", "collector")
 	descOctets    = describe("exported_bytes_total", "Bytes sent to a collector, without UDP, TCP and IP headers.", "collector")
+	descTapped    = describe("tapped_packets_total", "Packets sent on at the interface of --tap.", "interface")
+	descUntapped  = describe("untapped_packets_total", "Packets not sent on there, by reason.", "interface", "reason")
 	descLost      = describe("lost_flows_total", "Flows that could not be sent to a collector, by reason.", "collector", "reason")
 )
 
@@ -131,6 +133,15 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	count(descEnded, s.Flows.Forced, "forced")
 	count(descEnded, s.Flows.Resources, "resources")
 	out <- prometheus.MustNewConstMetric(descHeld, prometheus.GaugeValue, float64(s.Flows.Held.Flows))
+	if t := s.Tap; t != nil {
+		count(descTapped, t.Sent, t.Interface)
+		count(descUntapped, t.Full, t.Interface, "queue_full")
+		count(descUntapped, t.TooLong, t.Interface, "too_long")
+		count(descUntapped, t.Down, t.Interface, "down")
+		count(descUntapped, t.Cut, t.Interface, "cut")
+		count(descUntapped, t.OtherLink, t.Interface, "other_link")
+		count(descUntapped, t.Refused, t.Interface, "refused")
+	}
 	if s.Export == nil {
 		return
 	}

@@ -58,7 +58,7 @@ func (a *Account) Interface(name string) *Interface {
 			return f
 		}
 	}
-	ports, ok := a.cfg.PortsOf[name]
+	ports, ok := a.cfg.portsOf(name)
 	f := &Interface{account: a, name: name}
 	if ok && ports || !ok && a.cfg.Ports {
 		f.number = a.number(name)

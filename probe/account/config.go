@@ -3,7 +3,10 @@ package account
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"path"
+	"slices"
 
 	"github.com/caprock-net/caprock/netflow"
 )
@@ -20,7 +23,7 @@ const maxEntries = 1<<31 - 1
 // Config says what is told apart, and how much of it.
 type Config struct {
 	// Ports also tells ports, protocol and interface apart: IPCAD's capture-ports. PortsOf overrides it for interfaces by
-	// name; a table with ports for one of them has the columns for all.
+	// name, or by a pattern of path.Match; a table with ports for one of them has the columns for all.
 	Ports   bool
 	PortsOf map[string]bool
 
@@ -29,6 +32,19 @@ type Config struct {
 
 	Networks []Network   // the first that holds an address decides
 	Ranges   []PortRange // the last that holds a port decides
+}
+
+// portsOf looks an interface up in PortsOf, by its name or else by the patterns there.
+func (c *Config) portsOf(name string) (ports, ok bool) {
+	if ports, ok = c.PortsOf[name]; ok {
+		return ports, ok
+	}
+	for _, pattern := range slices.Sorted(maps.Keys(c.PortsOf)) {
+		if match, err := path.Match(pattern, name); match && err == nil {
+			return c.PortsOf[pattern], true
+		}
+	}
+	return false, false
 }
 
 // Network aggregates the addresses inside Prefix: of each only the first Strip bits are kept.

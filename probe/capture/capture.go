@@ -48,12 +48,38 @@ type Stats struct {
 	Interface *Counters // of the interface itself, since the capture began; nil: not known
 }
 
+// Add adds what another capture from the interface of that name saw. The interface's own counters are known only if both are.
+func (s *Stats) Add(t Stats) {
+	s.Dropped += t.Dropped
+	s.Duplicate += t.Duplicate
+	s.Downs += t.Downs
+	s.Returns += t.Returns
+	if s.Interface == nil || t.Interface == nil {
+		s.Interface = nil
+		return
+	}
+	sum := s.Interface.plus(*t.Interface)
+	s.Interface = &sum
+}
+
 // Counters are what the system counts at an interface.
 type Counters struct {
 	RxPackets, RxBytes, RxErrors uint64
 	RxDropped                    uint64 // by the driver, or for want of a receiver: also includes RxMissed on some systems
 	RxMissed                     uint64 // by the network card
 	TxPackets, TxBytes           uint64
+}
+
+func (c Counters) plus(d Counters) Counters {
+	return Counters{
+		RxPackets: c.RxPackets + d.RxPackets,
+		RxBytes:   c.RxBytes + d.RxBytes,
+		RxErrors:  c.RxErrors + d.RxErrors,
+		RxDropped: c.RxDropped + d.RxDropped,
+		RxMissed:  c.RxMissed + d.RxMissed,
+		TxPackets: c.TxPackets + d.TxPackets,
+		TxBytes:   c.TxBytes + d.TxBytes,
+	}
 }
 
 // sub returns what was counted since an earlier reading. Counters that were reset in between count from zero.

@@ -51,6 +51,7 @@ type Live struct {
 	returns uint64
 
 	promiscuous bool
+	pool        *Pool // that the socket is from, or nil
 }
 
 // OpenLive begins to capture from an interface. It needs CAP_NET_RAW, in the network namespace of the calling thread.
@@ -81,16 +82,29 @@ func (l *Live) open(cfg LiveConfig) error {
 	}
 	l.lo = hardware == unix.ARPHRD_LOOPBACK
 	l.link, l.cooked = linkType(hardware)
+	if l.fd, err = packetSocket(l.cooked); err != nil {
+		return err
+	}
+	return l.begin(cfg)
+}
 
+// packetSocket opens a socket that is bound to nothing: protocol 0 receives nothing before bind has chosen the interface.
+func packetSocket(cooked bool) (int, error) {
 	kind := unix.SOCK_RAW
-	if l.cooked {
+	if cooked {
 		kind = unix.SOCK_DGRAM
 	}
-	// Protocol 0: nothing is received before bind has chosen the interface.
-	if l.fd, err = unix.Socket(unix.AF_PACKET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
-		return fmt.Errorf("packet socket: %w", permission(err))
+	fd, err := unix.Socket(unix.AF_PACKET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, fmt.Errorf("packet socket: %w", permission(err))
 	}
-	if err := unix.Pipe2(l.stop[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+	return fd, nil
+}
+
+// begin captures from the interface that is known by now, with a socket that is bound to none. It needs no privileges.
+func (l *Live) begin(cfg LiveConfig) error {
+	err := unix.Pipe2(l.stop[:], unix.O_CLOEXEC|unix.O_NONBLOCK)
+	if err != nil {
 		return fmt.Errorf("pipe: %w", err)
 	}
 	// Before bind: no packet comes by that the filter has not seen.
@@ -116,7 +130,7 @@ func (l *Live) open(cfg LiveConfig) error {
 			return fmt.Errorf("promiscuous mode (--no-promisc does without): %w", err)
 		}
 	}
-	if now, ok := interfaceCounters(l.index); ok {
+	if now, err := interfaceCounters(l.index); err == nil && l.index != 0 {
 		l.first, l.known = now, true
 	}
 	if err := unix.Bind(l.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: l.index}); err != nil {
@@ -229,15 +243,17 @@ func (l *Live) take() bool {
 }
 
 // gone looks, at most once a second, whether the interface still exists: the kernel says that one goes down, but not that
-// it is removed then. A new one of the same name has another ifIndex.
+// it is removed then. It takes the socket off an interface that is removed or leaves the namespace, and a new one is
+// another one even if it got the same name and ifIndex.
 func (l *Live) gone() bool {
 	now := time.Now()
 	if l.index == 0 || now.Sub(l.looked) < time.Second {
 		return false
 	}
 	l.looked = now
-	_, exists := interfaceCounters(l.index)
-	return !exists
+	a, err := unix.Getsockname(l.fd)
+	at, ok := a.(*unix.SockaddrLinklayer)
+	return err == nil && ok && at.Ifindex != l.index // -1
 }
 
 // socketError handles the error that waits at the socket. An interface that is down may come up again.
@@ -279,7 +295,7 @@ func (l *Live) Stats() Stats {
 	}
 	s.Dropped, s.Returns = l.dropped, l.returns
 	if l.known {
-		if now, ok := interfaceCounters(l.index); ok {
+		if now, err := interfaceCounters(l.index); err == nil {
 			d := now.sub(l.first)
 			s.Interface = &d
 		}
@@ -293,6 +309,10 @@ func (l *Live) Close() error {
 	if l.ring != nil {
 		err = l.ring.close()
 		l.ring, l.held = nil, false
+	}
+	if l.pool != nil && l.fd >= 0 {
+		err = errors.Join(err, l.pool.give(l))
+		l.fd = -1
 	}
 	for _, fd := range []int{l.fd, l.stop[0], l.stop[1]} {
 		if fd >= 0 {

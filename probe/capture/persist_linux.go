@@ -1,12 +1,9 @@
 package capture
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,11 +16,12 @@ func (l *Live) rejoin() error {
 		return nil
 	}
 	l.looked = now
-	index, hardware, ok := interfaceNamed(l.name)
-	if !ok {
-		return nil
+	i, err := InterfaceNamed(l.name)
+	if err != nil {
+		return nil // ask again
 	}
-	if link, cooked := linkType(hardware); link != l.link || cooked != l.cooked {
+	index := i.Index
+	if link, cooked := linkType(i.hardware); link != l.link || cooked != l.cooked {
 		return fmt.Errorf("it came back as another kind of interface: %w", ErrGone)
 	}
 	if l.promiscuous {
@@ -49,32 +47,4 @@ func came(err error) error {
 		return nil
 	}
 	return err
-}
-
-// interfaceNamed asks the kernel for the interface of a name. It uses nothing that a sandbox forbids.
-func interfaceNamed(name string) (index int, hardware uint16, ok bool) {
-	table, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
-	if err != nil {
-		return 0, 0, false
-	}
-	messages, err := syscall.ParseNetlinkMessage(table)
-	if err != nil {
-		return 0, 0, false
-	}
-	for _, m := range messages {
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
-			continue
-		}
-		info := (*unix.IfInfomsg)(unsafe.Pointer(&m.Data[0]))
-		attributes, err := syscall.ParseNetlinkRouteAttr(&m)
-		if err != nil {
-			continue
-		}
-		for _, a := range attributes {
-			if a.Attr.Type == unix.IFLA_IFNAME && string(bytes.TrimRight(a.Value, "\x00")) == name {
-				return int(info.Index), info.Type, true
-			}
-		}
-	}
-	return 0, 0, false
 }

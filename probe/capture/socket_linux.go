@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -48,36 +47,27 @@ func attach(fd int, p filter.Program) error {
 // refuse takes no more packets.
 func refuse(fd int) error { return cut(fd, 0) }
 
-// interfaceCounters asks the kernel for the counters of an interface (RTM_GETLINK, struct rtnl_link_stats64); it is false
-// when there is no such interface. Not /sys/class/net: that belongs to a mount, which may be of another network namespace.
-func interfaceCounters(index int) (Counters, bool) {
-	table, err := syscall.NetlinkRIB(unix.RTM_GETLINK, unix.AF_UNSPEC)
-	if err != nil {
-		return Counters{}, false
-	}
-	messages, err := syscall.ParseNetlinkMessage(table)
-	if err != nil {
-		return Counters{}, false
-	}
-	for _, m := range messages {
-		if m.Header.Type != unix.RTM_NEWLINK || len(m.Data) < unix.SizeofIfInfomsg {
-			continue
+// interfaceCounters asks the kernel for the counters of an interface (RTM_GETLINK, struct rtnl_link_stats64). The error is
+// errNoInterface when there is none of that number, and another one when the question failed. Not /sys/class/net: that
+// belongs to a mount, which may be of another network namespace.
+func interfaceCounters(index int) (c Counters, err error) {
+	found := false
+	err = eachInterface(func(info *unix.IfInfomsg, attributes []syscall.NetlinkRouteAttr) bool {
+		if int(info.Index) != index {
+			return true
 		}
-		if int((*unix.IfInfomsg)(unsafe.Pointer(&m.Data[0])).Index) != index {
-			continue
-		}
-		attributes, err := syscall.ParseNetlinkRouteAttr(&m)
-		if err != nil {
-			return Counters{}, true
-		}
+		found = true
 		for _, a := range attributes {
 			if a.Attr.Type == unix.IFLA_STATS64 && len(a.Value) >= 9*8 {
-				return linkStats(a.Value), true
+				c = linkStats(a.Value)
 			}
 		}
-		return Counters{}, true
+		return false
+	})
+	if err == nil && !found {
+		err = errNoInterface
 	}
-	return Counters{}, false
+	return c, err
 }
 
 // linkStats reads the beginning of a struct rtnl_link_stats64 (linux/if_link.h).

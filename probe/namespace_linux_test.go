@@ -1,0 +1,184 @@
+package probe_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/ipfix"
+	"github.com/caprock-net/caprock/netflow/template"
+	"github.com/caprock-net/caprock/probe"
+)
+
+// alone reports whether the test is in a process of its own in a network namespace of its own; if not it runs itself so,
+// and the caller returns.
+func alone(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("PROBE_TEST_ALONE") == t.Name() {
+		ip(t, "link", "set", "lo", "up")
+		return true
+	}
+	if unix.Geteuid() != 0 {
+		t.Skip("needs root: network namespaces and packet sockets")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "PROBE_TEST_ALONE="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	out, err := cmd.CombinedOutput()
+	if cmd.Process == nil {
+		t.Skipf("no network namespaces: %v", err)
+	}
+	if err != nil || bytes.Contains(out, []byte("--- SKIP")) {
+		t.Logf("%s", out)
+	}
+	if err != nil {
+		t.Errorf("in its own process: %v", err)
+	}
+	return false
+}
+
+// ip runs the command of that name.
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Skipf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// veth makes a pair of interfaces without any traffic of their own, and returns their numbers.
+func veth(t *testing.T, near, far string) (int, int) {
+	t.Helper()
+	ip(t, "link", "add", near, "type", "veth", "peer", "name", far)
+	for _, name := range []string{near, far} {
+		ip(t, "link", "set", name, "addrgenmode", "none", "up")
+	}
+	var index [2]int
+	for n, name := range []string{near, far} {
+		eventually(t, name+" is up", func() bool {
+			i, err := net.InterfaceByName(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			index[n] = i.Index
+			return i.Flags&net.FlagRunning != 0
+		})
+	}
+	time.Sleep(20 * time.Millisecond) // the queues start a moment later
+	return index[0], index[1]
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// frameOf is an Ethernet frame of a UDP packet from 192.0.2.FROM to 192.0.2.2, of size bytes in all. Each tag is TPID and TCI.
+func frameOf(from byte, number uint32, size int, tags ...uint16) []byte {
+	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
+	for _, tag := range tags {
+		b = binary.BigEndian.AppendUint16(b, tag)
+	}
+	b = binary.BigEndian.AppendUint16(b, 0x0800)
+	length := size - len(b)
+	b = append(b, 0x45, 0, byte(length>>8), byte(length), 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, from, 192, 0, 2, 2)
+	b = append(b, 0, 7, 0, 9, byte((length-20)>>8), byte(length-20), 0, 0)
+	b = binary.BigEndian.AppendUint32(b, number)
+	for len(b) < size {
+		b = append(b, byte(len(b))^byte(number))
+	}
+	return b
+}
+
+// transmit puts frames on an interface.
+func transmit(t *testing.T, name string, frames ...[]byte) {
+	t.Helper()
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, frame := range frames {
+		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// flows is a collector that keeps what it gets.
+type flows struct {
+	conn  *net.UDPConn
+	batch *netflow.Batch
+	err   error
+	done  chan struct{}
+}
+
+func collect(t *testing.T) *flows {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadBuffer(8 << 20)
+	f := &flows{conn: conn, batch: netflow.NewBatch(1 << 14), done: make(chan struct{})}
+	go func() {
+		defer close(f.done)
+		domain := template.NewStore(template.Limits{}).Domain(netflow.Addr{}, netflow.VersionIPFIX)
+		var report template.Report
+		for b := make([]byte, 1<<16); ; {
+			n, err := conn.Read(b)
+			if err != nil {
+				return
+			}
+			if err := ipfix.Decode(f.batch, domain, b[:n], &report); err != nil {
+				f.err = err
+			}
+		}
+	}()
+	t.Cleanup(func() { conn.Close() })
+	return f
+}
+
+func (f *flows) address() string { return f.conn.LocalAddr().String() }
+
+// stop takes in what has arrived, and returns the packets by interface and last byte of the source address.
+func (f *flows) stop(t *testing.T) map[[2]int]uint64 {
+	t.Helper()
+	f.conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	<-f.done
+	if f.err != nil {
+		t.Error(f.err)
+	}
+	packets := map[[2]int]uint64{}
+	for i := range f.batch.Len() {
+		r := f.batch.Record(i)
+		packets[[2]int{int(r.Input), int(r.SrcAddr[15])}] += r.Packets
+	}
+	return packets
+}
+
+// summaryOf returns a summary that adds up.
+func summaryOf(t *testing.T, p *probe.Probe) probe.Summary {
+	t.Helper()
+	s := p.Summary()
+	if err := s.Balance(); err != nil {
+		t.Error(err)
+	}
+	return s
+}
