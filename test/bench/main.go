@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // settings are what the command line decides.
@@ -23,6 +24,14 @@ type settings struct {
 	goflow string
 }
 
+// part is a comparison. Without arguments all are made, in this order.
+type part struct {
+	name string
+	run  func(context.Context, *settings) error
+}
+
+var parts = []part{{"probe", benchProbe}, {"flood", benchFlood}, {"collector", benchCollector}, {"query", benchQuery}}
+
 func main() {
 	var s settings
 	flag.StringVar(&s.bin, "bin", "bin", "folder with our programs, flowblast and tracegen")
@@ -32,21 +41,26 @@ func main() {
 	flag.IntVar(&s.flows, "flows", 10_000_000, "flows stored for the query figures")
 	flag.IntVar(&s.packet, "packets", 2_000_000, "packets in the short trace for the probe; the long one has four times as many, the one made of captures twice")
 	flag.Parse()
-	parts := map[string]func(context.Context, *settings) error{"probe": benchProbe, "collector": benchCollector, "query": benchQuery}
 	names := flag.Args()
 	if len(names) == 0 {
-		names = []string{"probe", "collector", "query"}
+		for _, p := range parts {
+			names = append(names, p.name)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	for _, name := range names {
-		part, ok := parts[name]
-		if !ok {
-			fmt.Fprintf(os.Stderr, "bench: no part %q: probe, collector and query are known\n", name)
+		at := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+		if at < 0 {
+			var known []string
+			for _, p := range parts {
+				known = append(known, p.name)
+			}
+			fmt.Fprintf(os.Stderr, "bench: no part %q: %s are known\n", name, strings.Join(known, ", "))
 			os.Exit(2)
 		}
 		fmt.Printf("\n== %s\n", name)
-		if err := part(ctx, &s); err != nil {
+		if err := parts[at].run(ctx, &s); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", name, err)
 			os.Exit(1)
 		}

@@ -225,18 +225,31 @@ func (s *settings) corpora(ctx context.Context) (*capture, error) {
 	return s.trace(ctx, "captures", 2*s.packet, []string{"-corpora", folder, "-snaplen", "65535"})
 }
 
-// trace has a capture made, of packets at the rate of the default trace.
+// trace has a capture made, of packets at the rate of the default trace, and says what is in it.
 func (s *settings) trace(ctx context.Context, kind string, packets int, args []string) (*capture, error) {
-	path := filepath.Join(s.work, "trace.pcap")
-	span := time.Duration(packets) * 7500 * time.Nanosecond
-	args = append([]string{"-packets", strconv.Itoa(packets), "-span", span.String(), "-o", path}, args...)
+	c, err := s.silentTrace(ctx, "trace.pcap", packets, args)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("\n# %s, %v: %s", kind, span(packets), c.name)
+	c.name = fmt.Sprintf("%s of %.1f M packets", kind, float64(c.packets)/1e6)
+	return c, nil
+}
+
+// silentTrace does it without a word: that is the capture's name.
+func (s *settings) silentTrace(ctx context.Context, file string, packets int, args []string) (*capture, error) {
+	path := filepath.Join(s.work, file)
+	args = append([]string{"-packets", strconv.Itoa(packets), "-span", span(packets).String(), "-o", path}, args...)
 	out, err := exec.CommandContext(ctx, s.program("tracegen"), args...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("tracegen: %w\n%s", err, out)
 	}
-	if _, err := fmt.Sscanf(string(out), "packets %d", &packets); err != nil {
+	c := &capture{name: string(out), path: path}
+	if _, err := fmt.Sscanf(string(out), "packets %d", &c.packets); err != nil {
 		return nil, fmt.Errorf("tracegen says %q", out)
 	}
-	fmt.Printf("\n# %s, %v: %s", kind, span, out)
-	return &capture{name: fmt.Sprintf("%s of %.1f M packets", kind, float64(packets)/1e6), path: path, packets: packets}, nil
+	return c, nil
 }
+
+// span is how long it took until so many packets came.
+func span(packets int) time.Duration { return time.Duration(packets) * 7500 * time.Nanosecond }

@@ -9,11 +9,11 @@
 // an eighth of them have packets in both directions, so that a flow meter sees two flows. 2 million packets over 200,000
 // conversations make about 375,000 conversations and 660,000 flows, 8 million 950,000 and 1.7 million.
 //
-// Replicate makes a large capture of small ones, by copies with other addresses.
+// WriteFlood generates what attackers send, and Replicate makes a large capture of small ones, by copies with other
+// addresses.
 package trace
 
 import (
-	"encoding/binary"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -30,6 +30,7 @@ type Config struct {
 	Start   time.Time     // time of the first packet
 	Span    time.Duration // until the last packet
 	Snaplen int           // bytes kept of a frame
+	MTU     int           // longest IP packet; 0: 1500
 	Seed    uint64
 }
 
@@ -48,12 +49,6 @@ type Totals struct {
 }
 
 const ethernet = 1 // LINKTYPE_ETHERNET
-
-// Protocol numbers and TCP flags, as in the packets.
-const (
-	icmp, tcp, udp, icmp6 = 1, 6, 17, 58
-	fin, syn, psh, ack    = 1, 2, 8, 16
-)
 
 // flow is a conversation: its first packet goes from src to dst.
 type flow struct {
@@ -77,75 +72,70 @@ const (
 
 // Write generates a capture.
 func Write(w io.Writer, c Config) (Totals, error) {
-	out, err := pcapfile.NewWriter(w, ethernet)
-	if err != nil {
-		return Totals{}, err
-	}
-	g := &generator{rnd: rand.New(rand.NewPCG(c.Seed, 0x6361_7072)), replies: c.Replies, known: map[flowID]struct{}{}}
+	g := newGenerator(c)
 	flows := make([]flow, c.Flows)
-	frame := make([]byte, 0, 2048)
-	at := float64(c.Start.UnixNano())
-	mean := float64(c.Span) / float64(max(c.Packets, 1))
-	for range c.Packets {
+	err := g.write(w, func(dst []byte) (frame []byte, ipLen int) {
 		f := &flows[int(math.Pow(g.rnd.Float64(), power)*float64(c.Flows))]
 		if f.left == 0 {
 			*f = g.flow()
 		}
-		var ipLen int
-		frame, ipLen = g.frame(frame[:0], f)
-		wire := 14 + ipLen
-		data := frame[:min(len(frame), c.Snaplen, wire)]
-		if err := out.Write(pcapfile.Frame{Time: int64(at), WireLen: wire, Interface: 1, LinkType: ethernet, Data: data}); err != nil {
-			return Totals{}, err
-		}
-		g.totals.Packets++
-		g.totals.Bytes += uint64(ipLen)
+		frame, ipLen = g.frame(dst, f)
 		f.left--
 		f.sent++
-		at += mean * (0.5 + g.rnd.Float64())
-	}
-	g.totals.Flows = uint64(len(g.known))
-	return g.totals, nil
-}
-
-// flowID is what tells flows apart. Addresses are the low bits below 10.0.0.0/8 or 2001:db8::/32.
-type flowID struct {
-	v6               bool
-	proto            uint8
-	src, dst         uint32
-	srcPort, dstPort uint16 // ICMP: 0 and type << 8 | code
-}
-
-// reverse is the flow of the replies.
-func (f flowID) reverse() flowID {
-	r := flowID{f.v6, f.proto, f.dst, f.src, f.dstPort, f.srcPort}
-	switch f.proto {
-	case icmp:
-		r.srcPort, r.dstPort = 0, 0<<8 // echo reply
-	case icmp6:
-		r.srcPort, r.dstPort = 0, 129<<8
-	}
-	return r
+		return frame, ipLen
+	})
+	return g.totals, err
 }
 
 type generator struct {
-	rnd     *rand.Rand
-	replies bool
-	totals  Totals
-	known   map[flowID]struct{}
+	cfg    Config
+	rnd    *rand.Rand
+	totals Totals
+	known  map[flowID]struct{}
+}
+
+func newGenerator(c Config) *generator {
+	if c.MTU == 0 {
+		c.MTU = 1500
+	}
+	return &generator{cfg: c, rnd: rand.New(rand.NewPCG(c.Seed, 0x6361_7072)), known: map[flowID]struct{}{}}
+}
+
+// write writes the capture: next appends a frame to dst and says how long its IP packet is. The gaps between packets vary.
+func (g *generator) write(w io.Writer, next func(dst []byte) (frame []byte, ipLen int)) error {
+	out, err := pcapfile.NewWriter(w, ethernet)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 0, 2048)
+	at := float64(g.cfg.Start.UnixNano())
+	mean := float64(g.cfg.Span) / float64(max(g.cfg.Packets, 1))
+	for range g.cfg.Packets {
+		frame, ipLen := next(buf)
+		wire := 14 + ipLen
+		data := frame[:min(len(frame), g.cfg.Snaplen, wire)]
+		if err := out.Write(pcapfile.Frame{Time: int64(at), WireLen: wire, Interface: 1, LinkType: ethernet, Data: data}); err != nil {
+			return err
+		}
+		g.totals.Packets++
+		g.totals.Bytes += uint64(ipLen)
+		at += mean * (0.5 + g.rnd.Float64())
+	}
+	g.totals.Flows = uint64(len(g.known))
+	return nil
 }
 
 var servers = []uint16{443, 443, 443, 443, 80, 53, 53, 22, 25, 123, 993, 3306, 5432, 8080, 853, 161}
 
-// flow makes a new conversation between 10.0.0.0/16 and 11.0.0.0/12 (or the same bits below 2001:db8::/32).
+// flow makes a new conversation between 10.0.0.0/16 and 11.0.0.0/12, or the same below 2001:db8::/96.
 func (g *generator) flow() flow {
 	var f flow
 	f.v6 = g.rnd.IntN(10) == 0
 	f.left = int(min(fewest/math.Pow(1-g.rnd.Float64(), 1/pareto), longest))
-	f.src = uint32(g.rnd.IntN(1 << 16))
-	f.dst = 1<<24 | uint32(g.rnd.IntN(1<<20))
+	f.src = 10<<24 | uint32(g.rnd.IntN(1<<16))
+	f.dst = 11<<24 | uint32(g.rnd.IntN(1<<20))
 	f.srcPort, f.dstPort = uint16(32768+g.rnd.IntN(28000)), servers[g.rnd.IntN(len(servers))]
-	f.size = 40 + g.rnd.IntN(1460)
+	f.size = min(40+g.rnd.IntN(1460), g.cfg.MTU)
 	switch p := g.rnd.IntN(100); {
 	case p < 70:
 		f.proto = tcp
@@ -161,7 +151,7 @@ func (g *generator) flow() flow {
 	if g.rnd.IntN(2) == 0 && f.proto != icmp && f.proto != icmp6 {
 		f.src, f.dst, f.srcPort, f.dstPort = f.dst, f.src, f.dstPort, f.srcPort
 	}
-	f.replies = g.replies && g.rnd.IntN(8) != 0
+	f.replies = g.cfg.Replies && g.rnd.IntN(8) != 0
 	g.totals.Conversations++
 	return f
 }
@@ -192,66 +182,8 @@ func (g *generator) frame(dst []byte, c *flow) (frame []byte, ipLen int) {
 			flags |= psh
 		}
 	}
-	header := 20
-	if f.v6 {
-		header = 40
-	}
-	transport := 8
-	if f.proto == tcp {
-		transport = 20
-	}
 	if flags&syn != 0 || last {
-		ipLen = header + transport
+		ipLen = 0
 	}
-	ipLen = max(ipLen, header+transport)
-
-	dst = append(dst, 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2)
-	if f.v6 {
-		dst = append(dst, 0x86, 0xdd, 0x60, 0, 0, 0)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(ipLen-40))
-		dst = append(dst, f.proto, 63)
-		dst = address6(address6(dst, f.src), f.dst)
-	} else {
-		dst = append(dst, 0x08, 0, 0x45, 0)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(ipLen))
-		dst = append(dst, 0, 0, 0x40, 0, 63, f.proto, 0, 0)
-		dst = binary.BigEndian.AppendUint32(dst, 10<<24+f.src)
-		dst = binary.BigEndian.AppendUint32(dst, 10<<24+f.dst)
-		sum := checksum(dst[14:34])
-		dst[24], dst[25] = byte(sum>>8), byte(sum)
-	}
-	switch f.proto {
-	case tcp:
-		dst = binary.BigEndian.AppendUint16(dst, f.srcPort)
-		dst = binary.BigEndian.AppendUint16(dst, f.dstPort)
-		dst = append(dst, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0)
-	case udp:
-		dst = binary.BigEndian.AppendUint16(dst, f.srcPort)
-		dst = binary.BigEndian.AppendUint16(dst, f.dstPort)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(ipLen-header))
-		dst = append(dst, 0, 0)
-	default:
-		dst = append(dst, byte(f.dstPort>>8), byte(f.dstPort), 0, 0, 0, 1, 0, 1)
-	}
-	for len(dst) < 14+ipLen && len(dst) < cap(dst) {
-		dst = append(dst, 0)
-	}
-	return dst, ipLen
-}
-
-func address6(dst []byte, host uint32) []byte {
-	dst = append(dst, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0)
-	return binary.BigEndian.AppendUint32(dst, host)
-}
-
-// checksum is the Internet checksum of an IPv4 header (RFC 791 section 3.1).
-func checksum(header []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(header); i += 2 {
-		sum += uint32(header[i])<<8 | uint32(header[i+1])
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
+	return f.frame(dst, flags, ipLen)
 }

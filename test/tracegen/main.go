@@ -21,15 +21,24 @@ func main() {
 	flag.IntVar(&c.Snaplen, "snaplen", c.Snaplen, "bytes kept of a frame")
 	flag.Uint64Var(&c.Seed, "seed", c.Seed, "another seed, other traffic")
 	corpora := flag.String("corpora", "", "make it of copies of the captures in this folder instead, with other addresses")
+	flood := flag.String("flood", "", "make a flood of this kind instead")
+	list := flag.Bool("floods", false, "list the kinds of floods, a line each")
+	flag.IntVar(&c.MTU, "mtu", 1500, "bytes of the longest IP packet")
 	out := flag.String("o", "", "file to write")
 	flag.Parse()
-	if err := run(c, *corpora, *out); err != nil {
+	if *list {
+		for _, f := range trace.Floods {
+			fmt.Println(f.Name)
+		}
+		return
+	}
+	if err := run(c, *corpora, *flood, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "tracegen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(c trace.Config, corpora, name string) error {
+func run(c trace.Config, corpora, flood, name string) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
@@ -40,7 +49,11 @@ func run(c trace.Config, corpora, name string) error {
 		said, err = replicate(w, c, corpora)
 	} else {
 		var t trace.Totals
-		t, err = trace.Write(w, c)
+		if flood != "" {
+			t, err = trace.WriteFlood(w, c, flood)
+		} else {
+			t, err = trace.Write(w, c)
+		}
 		said = fmt.Sprintf("packets %d bytes %d conversations %d flows %d", t.Packets, t.Bytes, t.Conversations, t.Flows)
 	}
 	if err != nil {
