@@ -12,7 +12,6 @@ import (
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/account"
 	"github.com/caprock-net/caprock/probe/console"
-	"github.com/caprock-net/caprock/probe/flowcache"
 )
 
 // Accounting says what of IPCAD the probe has: the accounting table beside the flow cache, and the console.
@@ -144,7 +143,7 @@ func (p *consoleMeter) Cache() console.Cache {
 		c.Flows += s.Flows
 		c.Failures += s.Evicted
 	}
-	c.Bytes = int64(c.Flows) * flowcache.BytesPerFlow
+	c.Bytes = int64(c.Flows) * int64(p.cfg.Cache.BytesPerFlow())
 	return c
 }
 

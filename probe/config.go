@@ -30,6 +30,8 @@ type Config struct {
 
 	Filter *filter.Filter // other packets are neither metered nor kept; nil: all are. The kernel runs it on interfaces
 
+	Sample Sample // which packets are metered
+
 	Cache  flowcache.Config // how packets become flows; a table for each interface
 	Export export.Config    // where they go; without destinations flows are counted and forgotten
 
@@ -90,11 +92,12 @@ func (c *Config) Validate() error {
 	if len(c.Interfaces) > 0 {
 		live.Interface = c.Interfaces[0]
 	}
-	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Cache.Validate(), c.Accounting.validate())
+	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Sample.validate(c.Cache.TCPMetrics), c.Cache.Validate(), c.Accounting.validate())
 	if c.Archive.Dir != "" {
 		errs = append(errs, c.Archive.Validate())
 	}
 	e := c.Export
+	c.Sample.announce(&e)
 	if len(e.Destinations) == 0 {
 		e.Destinations = []string{"localhost:9"} // to have the rest checked
 	}

@@ -19,7 +19,7 @@ func (m *meter) wants(s *sourceState, f *capture.Frame) (bool, error) {
 		m.pending.bytes += uint64(f.WireLen)
 		m.pending.filtered++
 		if m.pending.frames == commitFrames {
-			m.commit(s)
+			m.settle(s)
 		}
 	}
 	return ok, nil

@@ -46,6 +46,8 @@ type meter struct {
 	recorder *archive.Recorder // nil: packets are not kept
 	tap      *capture.TapPort  // nil: packets are not sent on
 	matcher  *filter.Matcher   // of files; nil: every packet is metered
+	sampler  *sampler          // of frames; nil: all are metered
+	flows    *flowSampler      // nil: all flows are metered
 
 	decap     dissect.Tunnels // to look into
 	fragments *fragment.Table // nil: later fragments have no ports
@@ -62,7 +64,7 @@ type meter struct {
 
 // verdicts counts frames by what became of them.
 type verdicts struct {
-	frames, bytes, nonIP, malformed, unsupported, filtered uint64
+	frames, bytes, nonIP, malformed, unsupported, filtered, unsampled uint64
 
 	tunnelled, notFollowed, portless uint64 // of those metered
 }
@@ -77,6 +79,7 @@ func (v *verdicts) add(w verdicts) {
 	v.tunnelled += w.tunnelled
 	v.notFollowed += w.notFollowed
 	v.portless += w.portless
+	v.unsampled += w.unsampled
 }
 
 // sourceState is a source and what came of it.
@@ -101,6 +104,7 @@ func newMeter(cfg *Config, q *queue) (*meter, error) {
 	m := &meter{cache: cache, queue: q, live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
 	m.emit = m.hand
 	m.decap, m.fragments = cfg.Decap, cfg.newFragments()
+	m.sampler, m.flows = newSampler(&cfg.Sample), newFlowSampler(&cfg.Sample)
 	if cfg.Filter != nil && !m.live {
 		m.matcher = filter.NewMatcher(cfg.Filter)
 	}
@@ -117,7 +121,11 @@ func (m *meter) run(s *sourceState) error {
 				wanted, err = m.wants(s, frame)
 			}
 			if wanted {
-				m.take(s, frame)
+				if m.sampler == nil || m.sampler.next() {
+					m.take(s, frame)
+				} else {
+					m.leave(s, frame)
+				}
 			}
 			if err == nil {
 				continue
@@ -152,6 +160,10 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 	}
 	switch verdict {
 	case dissect.OK:
+		if m.flows != nil && !m.flows.takes(&p.Packet) {
+			m.pending.unsampled++
+			break
+		}
 		p.Time, p.Input = f.Time, f.Interface
 		m.n++
 	case dissect.NonIP:
@@ -169,11 +181,16 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 	if m.tap != nil && m.send(s, f) {
 		due = true
 	}
-	if m.n == len(m.batch) || m.pending.frames == commitFrames || due {
-		m.commit(s)
-		if m.now-m.ticked >= second || m.now < m.ticked {
-			m.tick(s)
-		}
+	if m.n == len(m.batch) || m.pending.frames == commitFrames || due || m.now-m.ticked >= second {
+		m.settle(s)
+	}
+}
+
+// settle counts what has been read, and lets time go on.
+func (m *meter) settle(s *sourceState) {
+	m.commit(s)
+	if m.now-m.ticked >= second || m.now < m.ticked {
+		m.tick(s)
 	}
 }
 
@@ -201,22 +218,28 @@ func (m *meter) commit(s *sourceState) {
 func (m *meter) idle(s *sourceState) {
 	m.now = netflow.TimestampOf(time.Now())
 	m.commit(s)
-	m.mu.Lock()
-	m.cache.Expire(m.now, m.emit)
-	m.mu.Unlock()
+	m.expire()
 	if m.now-m.ticked >= second || m.now < m.ticked {
 		m.tick(s)
 	}
+}
+
+// expire lets the cache know the time. Packets tell it too, but there may be none, or none that it gets.
+func (m *meter) expire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cache.Expire(m.now, m.emit)
 }
 
 // tick is called about once a second of packet time. Flows must not wait longer for their chunk to fill, and the exporter
 // looks at the time only when a chunk comes.
 func (m *meter) tick(s *sourceState) {
 	m.ticked = m.now
-	m.pass()
 	if m.live {
+		m.expire()
 		m.watch(s)
 	}
+	m.pass()
 }
 
 // pass hands the chunk on, be it empty.
@@ -242,8 +265,8 @@ func (m *meter) hand(r *netflow.Record) {
 	if m.chunk == nil {
 		if m.chunk = m.queue.get(!m.live); m.chunk == nil {
 			m.refused.Flows++
-			m.refused.Packets += r.Packets
-			m.refused.Bytes += r.Bytes
+			m.refused.Packets += r.Packets + r.ReversePackets
+			m.refused.Bytes += r.Bytes + r.ReverseBytes
 			return
 		}
 	}

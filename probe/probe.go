@@ -36,6 +36,7 @@ func New(cfg Config) (*Probe, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.Sample.draw()
 	p := &Probe{cfg: cfg}
 	if err := p.open(); err != nil {
 		return nil, errors.Join(err, p.close())

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -259,6 +260,13 @@ func TestStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	last := content[24:] // behind the file's header
+	for n := 0; n < len(last); n = 16 + int(binary.LittleEndian.Uint32(last[8:])) {
+		last = last[n:]
+	}
+	late := bytes.Clone(last)
+	binary.LittleEndian.PutUint32(late, binary.LittleEndian.Uint32(late)+2)
+	content, totals.Packets = append(content, late...), totals.Packets+1 // two seconds later no packet waits for more
 	in, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -267,7 +275,7 @@ func TestStop(t *testing.T) {
 	os.Stdin = in
 	defer in.Close()
 	defer out.Close()
-	go out.Write(content) // a multiple of the batch: nothing waits for a packet more
+	go out.Write(content)
 
 	collector := newSink(t)
 	cfg := filesConfig("-")

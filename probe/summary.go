@@ -65,6 +65,7 @@ type PacketSummary struct {
 	Malformed   uint64 `json:"malformed"`    // announced as IP, but the header is cut or contradicts itself
 	UnknownLink uint64 `json:"unknown_link"` // of a link type that is not read
 	Filtered    uint64 `json:"filtered"`     // of files: not wanted by the filter. On interfaces the kernel filters before they are read
+	NotSampled  uint64 `json:"not_sampled"`  // left out by Config.Sample; of frames that are not IP too, unless flows are sampled
 	IPBytes     uint64 `json:"ip_bytes"`     // of the packets metered, as their IP headers say
 	Backwards   uint64 `json:"backwards"`    // metered, but older than one before
 	Tunnelled   uint64 `json:"tunnelled"`    // metered by an IP header in a tunnel
@@ -178,6 +179,7 @@ func (s *Summary) addSource(source *sourceState) {
 	s.Packets.Tunnelled += c.tunnelled
 	s.Packets.NotFollowed += c.notFollowed
 	s.Packets.Portless += c.portless
+	s.Packets.NotSampled += c.unsampled
 	s.Packets.Dropped += stats.Dropped
 }
 
@@ -267,7 +269,7 @@ func (d *DestinationSummary) TotalLost() Tally {
 
 // Balance checks that every packet and flow is accounted for:
 //
-//	packets read    = metered + non-IP + malformed + of unknown link types + filtered
+//	packets read    = metered + non-IP + malformed + of unknown link types + filtered + not sampled
 //	packets metered = packets in flows that ended + packets in flows held; and so the bytes
 //	flows ended     = idle + active + end of flow + forced + resources
 //	flows ended     = given to the exporter + lost for a full queue + under way; and so the packets and bytes
@@ -290,7 +292,7 @@ func (s *Summary) Balance() error {
 		read += s.Sources[i].Packets
 	}
 	equal("packets of the sources, packets read", read, p.Read)
-	equal("packets read, what became of them", p.Read, p.Metered+p.NonIP+p.Malformed+p.UnknownLink+p.Filtered)
+	equal("packets read, what became of them", p.Read, p.Metered+p.NonIP+p.Malformed+p.UnknownLink+p.Filtered+p.NotSampled)
 	equal("packets metered, in flows", p.Metered, f.Ended.Packets+f.Held.Packets)
 	equal("bytes metered, in flows", p.IPBytes, f.Ended.Bytes+f.Held.Bytes)
 	equal("flows ended, by reason", f.Ended.Flows, f.Idle+f.Active+f.EndOfFlow+f.Forced+f.Resources)

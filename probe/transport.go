@@ -13,6 +13,7 @@ const ReplayWait = 30 * time.Second
 // exportConfig is the exporter's configuration, with what follows from the rest.
 func (p *Probe) exportConfig() export.Config {
 	e := p.cfg.Export
+	p.cfg.Sample.announce(&e)
 	if e.Logger == nil {
 		e.Logger = p.cfg.Logger
 	}

@@ -120,6 +120,7 @@ func newOptions() (*options, *cobra.Command) {
 	complete("summary", summaries)
 	completeTransport(cmd)
 	completeDecap(cmd)
+	completeMetering(cmd)
 	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
 	return o, cmd
@@ -138,6 +139,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.key, "key", "tell flows apart by these `FIELDS`; also known: vlan, src_mac, dst_mac")
 	f.IntVar(&c.Cache.MaxFlows, "max-flows", flowcache.DefaultMaxFlows,
 		fmt.Sprintf("hold at most `N` flows at a time, for each interface, of up to %d bytes each", flowcache.BytesPerFlow))
+	registerMetering(f, c)
 	f.DurationVar(&c.Export.TemplateEvery, "template-refresh", c.Export.TemplateEvery, "UDP; ipfix, v9: send the templates again after `DURATION`")
 	f.IntVar(&c.Export.TemplatePackets, "template-packets", c.Export.TemplatePackets, "UDP; ipfix, v9: and after `N` datagrams")
 	f.IntVar(&c.Export.MTU, "mtu", c.Export.MTU, "make datagrams and messages of at most `N` bytes of payload")

@@ -127,6 +127,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	count(descUnmetered, s.Packets.Malformed, "malformed")
 	count(descUnmetered, s.Packets.UnknownLink, "unknown_link")
 	count(descUnmetered, s.Packets.Filtered, "filtered")
+	count(descUnmetered, s.Packets.NotSampled, "not_sampled")
 	count(descEnded, s.Flows.Idle, "idle")
 	count(descEnded, s.Flows.Active, "active")
 	count(descEnded, s.Flows.EndOfFlow, "end_of_flow")

@@ -9,10 +9,11 @@ import (
 
 // EncoderConfig says which datagrams an Encoder makes.
 type EncoderConfig struct {
-	Version  uint8  // netflow.VersionV1 or netflow.VersionV5
-	MaxBytes int    // greatest length of a datagram; less than a header and one record is taken as that
-	Engine   uint16 // version 5: engine type << 8 | engine id
-	Sampling uint16 // version 5: one packet in Sampling was metered, at most MaxSampling; 0 and 1: all
+	Version        uint8  // netflow.VersionV1 or netflow.VersionV5
+	MaxBytes       int    // greatest length of a datagram; less than a header and one record is taken as that
+	Engine         uint16 // version 5: engine type << 8 | engine id
+	Sampling       uint16 // version 5: one packet in Sampling was metered, at most MaxSampling; 0 and 1: all
+	SamplingRandom bool   // chosen at random, and not every so many
 }
 
 // Limits of the datagrams that an Encoder makes. Collectors enforce the numbers of records.
@@ -127,7 +128,7 @@ func (e *Encoder) AppendMessage(dst []byte, now netflow.Timestamp) []byte {
 	if e.cfg.Version != netflow.VersionV1 {
 		dst = binary.BigEndian.AppendUint32(dst, e.sequence)
 		dst = binary.BigEndian.AppendUint16(dst, e.cfg.Engine)
-		dst = binary.BigEndian.AppendUint16(dst, samplingField(e.cfg.Sampling))
+		dst = binary.BigEndian.AppendUint16(dst, e.cfg.samplingField())
 	}
 	dst = append(dst, e.body...)
 	e.sequence += uint32(n)
@@ -135,12 +136,17 @@ func (e *Encoder) AppendMessage(dst []byte, now netflow.Timestamp) []byte {
 	return dst
 }
 
-// samplingField is mode 1, one packet in n, in the upper two bits and n in the others; zero when every packet is metered.
-func samplingField(n uint16) uint16 {
-	if n <= 1 {
+// samplingField has the mode in the upper two bits, 1 for every n-th packet and 2 for one in n at random, and n in the
+// others; it is zero when every packet is metered.
+func (c *EncoderConfig) samplingField() uint16 {
+	if c.Sampling <= 1 {
 		return 0
 	}
-	return 1<<14 | min(n, MaxSampling)
+	mode := uint16(1)
+	if c.SamplingRandom {
+		mode = 2
+	}
+	return mode<<14 | min(c.Sampling, MaxSampling)
 }
 
 // shortIndex gives 0, unknown, for an ifIndex of more than 16 bits: its low bits would name another interface.

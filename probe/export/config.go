@@ -45,11 +45,19 @@ type Config struct {
 	TCPMetrics      bool          // flows may have TCP's round-trip time and retransmissions, which are sent if they do; see Fields
 	Domain          uint32        // observation domain, v9 source id, or v5 engine type << 8 | engine id
 	Sampling        uint32        // one packet in Sampling is metered, and collectors are told; 0 and 1: all
-	Logger          *slog.Logger  // nil: silent
+	// SamplingAlgorithm says how they are chosen: SamplingDeterministic, which 0 stands for, or SamplingRandom.
+	SamplingAlgorithm uint8
+	Logger            *slog.Logger // nil: silent
 
 	// Resolve finds the addresses of a name, at least one; nil: as the system does.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
+
+// Values of Config.SamplingAlgorithm: samplingAlgorithm, IPFIX element 35.
+const (
+	SamplingDeterministic = 1
+	SamplingRandom        = 2
+)
 
 // usesTLS reports whether a destination is of tls://.
 func (c *Config) usesTLS() bool {
@@ -135,6 +143,9 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.fieldList(); err != nil {
 		errs = append(errs, err)
+	}
+	if c.SamplingAlgorithm > SamplingRandom {
+		complain("sampling algorithm %d: want %d or %d", c.SamplingAlgorithm, SamplingDeterministic, SamplingRandom)
 	}
 	if c.TemplateEvery < 0 {
 		complain("template interval %v: want more than 0", c.TemplateEvery)

@@ -120,6 +120,7 @@ func newEncoder(cfg *Config) encoder {
 	default:
 		return v5.NewEncoder(v5.EncoderConfig{
 			Version: version, MaxBytes: cfg.MTU, Engine: uint16(cfg.Domain), Sampling: uint16(min(cfg.Sampling, v5.MaxSampling)),
+			SamplingRandom: cfg.SamplingAlgorithm == SamplingRandom,
 		})
 	}
 }

@@ -88,16 +88,20 @@ func (e *Exporter) countLimits(l v5.Limits) {
 func twoWay(r *netflow.Record) bool { return r.ReversePackets|r.ReverseBytes != 0 }
 
 // split makes e.forth and e.back the two directions of a flow. Both get its times, for there are no others. The next hop
-// of the way back is not known. ICMP has its type and code in the place of the destination port: it stays there.
+// of the way back is not known. ICMP has its type and code in the place of the destination port: there it stays, of a
+// request as that of its reply.
 func (e *Exporter) split(r *netflow.Record) {
 	f, b := &e.forth, &e.back
 	*f = *r
 	f.ReversePackets, f.ReverseBytes, f.ReverseTCPFlags, f.ReverseTCPRetransmits = 0, 0, 0, 0
 	*b = *f
 	b.Packets, b.Bytes, b.TCPFlags, b.TCPRetransmits = r.ReversePackets, r.ReverseBytes, r.ReverseTCPFlags, r.ReverseTCPRetransmits
+	b.TCPRTT, b.MinTTL, b.MaxTTL, b.MinLength, b.MaxLength, b.FragmentFlags = 0, 0, 0, 0, 0, 0 // they are of the way forth
 	b.SrcAddr, b.DstAddr, b.NextHop = r.DstAddr, r.SrcAddr, netflow.Addr{}
 	if r.Proto != netflow.ProtoICMP && r.Proto != netflow.ProtoICMPv6 {
 		b.SrcPort, b.DstPort = r.DstPort, r.SrcPort
+	} else if reply, ok := netflow.ICMPReply(r.Proto, r.ICMPType); ok {
+		b.ICMPType, b.DstPort = reply, uint16(reply)<<8|uint16(r.ICMPCode)
 	}
 	b.Input, b.Output = r.Output, r.Input
 	b.SrcAS, b.DstAS = r.DstAS, r.SrcAS

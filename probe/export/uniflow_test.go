@@ -27,8 +27,17 @@ func TestDirectionsOfAFlow(t *testing.T) {
 		t.Errorf("got\n%+v and\n%+v, want\n%+v and\n%+v", e.forth, e.back, forth, back)
 	}
 	r.Proto, r.SrcPort, r.DstPort, r.ICMPType = netflow.ProtoICMP, 0, 8<<8, 8
-	if e.split(&r); e.back.SrcPort != 0 || e.back.DstPort != 8<<8 {
-		t.Errorf("ICMP the other way has ports %d, %d, want 0, %d", e.back.SrcPort, e.back.DstPort, 8<<8)
+	if e.split(&r); e.back.SrcPort != 0 || e.back.DstPort != 0 || e.back.ICMPType != 0 || e.forth.DstPort != 8<<8 {
+		t.Errorf("echo replies have ports %d, %d, want 0, 0", e.back.SrcPort, e.back.DstPort)
+	}
+	r.DstPort, r.ICMPType, r.ICMPCode = 3<<8|1, 3, 1
+	if e.split(&r); e.back.SrcPort != 0 || e.back.DstPort != 3<<8|1 || e.back.ICMPType != 3 {
+		t.Errorf("ICMP the other way has ports %d, %d, want 0, %d", e.back.SrcPort, e.back.DstPort, 3<<8|1)
+	}
+	r = netflow.Record{Packets: 1, ReversePackets: 2, MinTTL: 1, MaxTTL: 2, MinLength: 3, MaxLength: 4, FragmentFlags: 5, TCPRTT: 6,
+		TCPRetransmits: 7, ReverseTCPRetransmits: 8, TunnelID: 9}
+	if e.split(&r); e.back != (netflow.Record{Packets: 2, TCPRetransmits: 8, TunnelID: 9}) || e.forth.ReverseTCPRetransmits != 0 || e.forth.TCPRetransmits != 7 {
+		t.Errorf("%+v and %+v", e.forth, e.back)
 	}
 }
 
