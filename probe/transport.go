@@ -14,6 +14,7 @@ const ReplayWait = 30 * time.Second
 func (p *Probe) exportConfig() export.Config {
 	e := p.cfg.Export
 	p.cfg.Sample.announce(&e)
+	e.TCPMetrics = e.TCPMetrics || p.cfg.Cache.TCPMetrics
 	if e.Logger == nil {
 		e.Logger = p.cfg.Logger
 	}
