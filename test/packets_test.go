@@ -43,7 +43,8 @@ func captures(t *testing.T) (dir string, files map[string]capture) {
 }
 
 // asExpected are the options that make one flow of each 5-tuple, as expected.json counts them.
-var asExpected = []string{"--key", "src_addr,dst_addr,src_port,dst_port,proto", "--no-tcp-expiry", "--active", "876000h", "--inactive", "876000h"}
+var asExpected = []string{"--key", "src_addr,dst_addr,src_port,dst_port,proto", "--no-tcp-expiry", "--active", "876000h", "--inactive", "876000h",
+	"--fragment-ports=false"}
 
 // TestEveryCaptureArrivesWhole sends every capture through probe and collector and compares what flowstat reads with
 // what an independent reader counted.
