@@ -373,9 +373,20 @@ func checkFilter(t *testing.T, f *Filter, c *memChunk) {
 	if extra := c.read &^ f.Columns(); extra != 0 {
 		t.Errorf("%v: read columns %b beyond its own", f, extra)
 	}
+	row, conditions := netflow.NewBatch(1), f.Conditions()
 	for i := range c.records {
 		got := rows[i/64]>>(i%64)&1 == 1
 		want := holds(f.tree, &c.records[i])
+		row.Reset()
+		row.Append(&c.records[i])
+		if f.Match(row, 0) != want {
+			t.Fatalf("%v: Match does not give %v for %+v", f, want, c.records[i])
+		}
+		for _, condition := range conditions {
+			if want && !meets(&condition, &c.records[i]) {
+				t.Fatalf("%v: condition %+v does not hold for %+v", f, condition, c.records[i])
+			}
+		}
 		if got != want {
 			t.Fatalf("%v: got %v, want %v for %+v", f, got, want, c.records[i])
 		}

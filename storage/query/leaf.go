@@ -213,26 +213,35 @@ func (x *derivedNode) narrow(v *view, rows bitmap) error {
 	}
 	start, end := values[netflow.Start], values[netflow.End]
 	packets, bytes := values[netflow.Packets], values[netflow.Bytes]
-	if x.what == derivedBPP {
-		narrowFunc(rows, v.rows, func(i int) bool {
-			return x.set.has(bytesPerPacket(packets[i], bytes[i]))
-		})
-		return nil
+	at := func(column []uint64, i int) uint64 { // of those that were not asked for, 0
+		if column == nil {
+			return 0
+		}
+		return column[i]
 	}
 	narrowFunc(rows, v.rows, func(i int) bool {
-		if start[i] == 0 || end[i] == 0 {
-			return false
-		}
-		ms := milliseconds(netflow.Timestamp(start[i]), netflow.Timestamp(end[i]))
-		switch x.what {
-		case derivedPPS:
-			ms = rate(packets[i], 1000, ms)
-		case derivedBPS:
-			ms = rate(bytes[i], 8000, ms)
-		}
-		return x.set.has(ms)
+		n, ok := x.value(netflow.Timestamp(at(start, i)), netflow.Timestamp(at(end, i)), at(packets, i), at(bytes, i))
+		return ok && x.set.has(n)
 	})
 	return nil
+}
+
+// value calculates; ok is false when what it takes was not told.
+func (x *derivedNode) value(start, end netflow.Timestamp, packets, bytes uint64) (n uint64, ok bool) {
+	if x.what == derivedBPP {
+		return bytesPerPacket(packets, bytes), true
+	}
+	if start == 0 || end == 0 {
+		return 0, false
+	}
+	ms := milliseconds(start, end)
+	switch x.what {
+	case derivedPPS:
+		return rate(packets, 1000, ms), true
+	case derivedBPS:
+		return rate(bytes, 8000, ms), true
+	}
+	return ms, true
 }
 
 // milliseconds returns how long a flow lasted, 0 if it ended before it began.

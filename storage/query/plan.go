@@ -16,6 +16,9 @@ type node interface {
 	known(v *view) truth
 	// narrow clears the bits in rows for which the node does not hold.
 	narrow(v *view, rows bitmap) error
+	// holds and conditions are Match and Conditions of a Filter.
+	holds(b *netflow.Batch, i int) bool
+	conditions() []Condition
 }
 
 type (
