@@ -199,11 +199,11 @@ func TestFlows(t *testing.T) {
 		text := fmt.Sprintf("proto %d and src ip %v and dst ip %v and src port %d and dst port %d", k.Proto, k.Src, k.Dst, k.SrcPort, k.DstPort)
 		got, stats := capture(t, "--stats", "-f", text, dir)
 		same(t, text, got, byKey[k])
-		var packets, hits, blocks, bytesRead, bytes int
-		if _, err := fmt.Sscanf(stats, "flowpcap: %d packets; %d of %d blocks, %d of %d bytes", &packets, &hits, &blocks, &bytesRead, &bytes); err != nil {
+		var packets, blocks, bytesRead, bytes int
+		if _, err := fmt.Sscanf(stats, "flowpcap: %d packets; read: %d blocks, %d of %d bytes", &packets, &blocks, &bytesRead, &bytes); err != nil {
 			t.Fatalf("%q: %v", stats, err)
 		}
-		if packets != len(got) || hits > len(got) || bytesRead > hits*archive.BlockSize {
+		if packets != len(got) || blocks > len(got) || bytesRead > blocks*archive.BlockSize {
 			t.Errorf("%s: %s", text, stats)
 		}
 		read += bytesRead

@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 
@@ -15,58 +17,106 @@ import (
 	"github.com/caprock-net/caprock/probe/dissect"
 )
 
-// search looks for packets: find asks the indexes for blocks, packets reads these and looks at each packet.
+// search looks for packets: list looks at what the archive has, and packets at the index of a file when its time comes, and
+// at the blocks of packets that it names.
 type search struct {
-	dir      string
-	from, to netflow.Timestamp // from <= time < to; 0: no bound
-	link     int               // link type; -1: any
-	matcher  *matcher          // nil: all packets
-	warn     func(error)       // of a file that is passed over, or a part of one
+	dir     string
+	from    netflow.Timestamp // from <= time < to; 0: no bound
+	to      netflow.Timestamp
+	link    int                // link type; -1: any
+	matcher *matcher           // nil: all packets
+	choice  *archive.Selection // what indexes are asked for
+	warn    func(error)        // of a file that is passed over, or a part of one
 
-	files   []string
+	files   []source                  // not looked at yet, in the order of their first packets
 	links   map[dissect.LinkType]bool // of the files
-	hits    []hit
-	damaged int // files
+	hits    []hit                     // not read yet, in the order of their first packets
+	open    map[string]*opened
+	blocks  blocks   // read, with packets to come
+	buffers [][]byte // not in use
 
-	blocks, bytes, bytesRead int64 // in the archive, within the bounds; of the captures; of packets read
+	damaged map[string]bool // files
+	stats   stats
+}
+
+// stats is how much was looked at.
+type stats struct {
+	blocks            int   // read
+	bytes, bytesRead  int64 // of the captures
+	indexes, indexAll int64 // bytes read of the indexes, and those they have
+}
+
+// source is a capture of the archive.
+type source struct {
+	base  string
+	first netflow.Timestamp
 }
 
 // hit is a block that is to be read.
 type hit struct {
-	file           int
+	base           string
 	offset         int64
 	bytes, packets int
-	first, last    netflow.Timestamp
+	first          netflow.Timestamp
 }
 
-// keysAtOnce is how many keys are gathered before the filter looks at them.
-const keysAtOnce = 8192
+// opened is a capture of which blocks are to be read.
+type opened struct {
+	*archive.File
+	left int // blocks
+}
 
-// find fills hits, in the order of their first packets.
-func (s *search) find(ctx context.Context) error {
-	var err error
-	if s.files, err = archive.List(s.dir); err != nil {
+// block has packets that match, in time order, at least one.
+type block struct {
+	hit
+	packets []archive.Packet
+	buffer  []byte
+}
+
+// blocks is a heap: first the one with the earliest packet, of equals the one that the archive has first.
+type blocks []*block
+
+func (b blocks) Len() int      { return len(b) }
+func (b blocks) Swap(i, j int) { b[i], b[j] = b[j], b[i] }
+func (b blocks) Less(i, j int) bool {
+	x, y := b[i], b[j]
+	return cmp.Or(cmp.Compare(x.packets[0].Time, y.packets[0].Time), cmp.Compare(x.base, y.base), cmp.Compare(x.offset, y.offset)) < 0
+}
+func (b *blocks) Push(x any) { *b = append(*b, x.(*block)) }
+func (b *blocks) Pop() any {
+	last := (*b)[len(*b)-1]
+	*b = (*b)[:len(*b)-1]
+	return last
+}
+
+// list fills files and links. Of files whose index does not end with a summary, as the one being written, all of the index
+// is looked at.
+func (s *search) list(ctx context.Context) error {
+	names, err := archive.List(s.dir)
+	if err != nil {
 		return err
 	}
-	if len(s.files) == 0 {
+	if len(names) == 0 {
 		return fmt.Errorf("%s: no packet archive: probe --archive makes one", s.dir)
 	}
-	s.links = map[dissect.LinkType]bool{}
-	for i, base := range s.files {
+	s.links, s.open, s.damaged = map[dissect.LinkType]bool{}, map[string]*opened{}, map[string]bool{}
+	for _, base := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.findIn(ctx, i); err != nil && !errors.Is(err, os.ErrNotExist) { // the ring deletes
-			s.damaged++
-			s.warn(fmt.Errorf("%s: %w", base, err))
-		}
+		s.complain(base, s.listFile(base))
 	}
-	slices.SortStableFunc(s.hits, func(a, b hit) int { return cmp.Compare(a.first, b.first) })
+	slices.SortStableFunc(s.files, func(a, b source) int { return cmp.Compare(a.first, b.first) })
+	s.sortHits()
 	return nil
 }
 
-func (s *search) findIn(ctx context.Context, file int) error {
-	f, err := archive.OpenFile(s.dir, s.files[file])
+func (s *search) sortHits() {
+	slices.SortStableFunc(s.hits, func(a, b hit) int { return cmp.Compare(a.first, b.first) })
+}
+
+func (s *search) listFile(base string) error {
+	f, err := archive.OpenFile(s.dir, base)
 	if err != nil {
 		return err
 	}
@@ -75,45 +125,41 @@ func (s *search) findIn(ctx context.Context, file int) error {
 		return nil
 	}
 	s.links[f.Link] = true
-	s.bytes += f.Size()
-	var keys []archive.Key
-	var owners []int // of keys: places in blocks
-	var blocks []hit
-	decide := func() error {
-		chosen := make([]bool, len(blocks))
-		err := s.matcher.choose(ctx, keys, func(i int) { chosen[owners[i]] = true })
-		for i, h := range blocks {
-			if chosen[i] {
-				s.hits = append(s.hits, h)
-			}
+	s.stats.bytes += f.Size()
+	s.stats.indexAll += f.IndexSize()
+	if first, last, ok := f.Times(); ok {
+		if s.choice.Within(first, last) {
+			s.files = append(s.files, source{base, first})
 		}
-		keys, owners, blocks = keys[:0], owners[:0], blocks[:0]
-		return err
+		s.stats.indexes += f.IndexRead()
+		return nil
 	}
-	err = f.Blocks(s.from, s.to, func(b *archive.Block) error {
-		s.blocks++
-		h := hit{file, b.Offset, b.Bytes, b.Packets, b.First, b.Last}
-		if s.matcher == nil {
-			s.hits = append(s.hits, h)
-			return nil
+	return s.look(f, base)
+}
+
+// complain warns once of each file, unless it was only deleted by the ring.
+func (s *search) complain(base string, err error) {
+	if err != nil && !errors.Is(err, os.ErrNotExist) && !s.damaged[base] {
+		s.damaged[base] = true
+		s.warn(fmt.Errorf("%s: %w", base, err))
+	}
+}
+
+// look fills hits from the index of a file.
+func (s *search) look(f *archive.File, base string) error {
+	before := len(s.hits)
+	err := f.Blocks(s.choice, func(b *archive.Block) error {
+		if s.matcher == nil || slices.ContainsFunc(b.Keys, func(k archive.Key) bool { return s.matcher.match(&k) }) ||
+			b.NonIP > 0 && s.matcher.match(&archive.Key{}) {
+			s.hits = append(s.hits, hit{base, b.Offset, b.Bytes, b.Packets, b.First})
 		}
-		if b.NonIP > 0 {
-			keys, owners = append(keys, archive.Key{}), append(owners, len(blocks))
-		}
-		for range b.Keys {
-			owners = append(owners, len(blocks))
-		}
-		keys = append(keys, b.Keys...)
-		blocks = append(blocks, h)
-		if len(keys) < keysAtOnce {
-			return nil
-		}
-		return decide()
+		return nil
 	})
-	if s.matcher != nil {
-		err = errors.Join(err, decide())
+	if found := len(s.hits) - before; found > 0 {
+		s.open[base] = &opened{left: found}
 	}
-	s.bytesRead += f.BytesRead()
+	s.stats.bytesRead += f.BytesRead()
+	s.stats.indexes += f.IndexRead()
 	return err
 }
 
@@ -132,88 +178,102 @@ func (s *search) linkType() (dissect.LinkType, error) {
 	return 0, fmt.Errorf("the archive has packets of link types %v, and a pcap file can have one: choose by --link", links)
 }
 
-// packets calls emit with the packets that match, in time order; those of one time in the order of the archive. It holds
-// the packets of blocks that overlap in time.
+// packets calls emit with the packets that match, in time order; those of one time in the order of the archive. In memory
+// are the blocks that overlap in time, and the places of those of the files that do.
 func (s *search) packets(ctx context.Context, emit func(pcapfile.Frame) error) error {
-	open := map[int]*archive.File{}
-	left := map[int]int{} // hits of a file to come
-	for _, h := range s.hits {
-		left[h.file]++
-	}
 	defer func() {
-		for _, f := range open {
-			f.Close()
+		for _, o := range s.open {
+			if o.File != nil {
+				o.Close()
+			}
 		}
 	}()
-	var waiting []archive.Packet // in time order
 	link, err := s.linkType()
 	if err != nil {
 		return err
 	}
-	flush := func(n int) error {
-		for _, p := range waiting[:n] {
-			if err := emit(pcapfile.Frame{Time: int64(p.Time) * 1000, WireLen: p.WireLen, LinkType: uint16(link), Data: p.Data}); err != nil {
-				return fmt.Errorf("standard output: %w", err)
-			}
-		}
-		waiting = slices.Delete(waiting, 0, n)
-		return nil
-	}
-	bad := map[int]bool{}
-	for _, h := range s.hits {
+	const never = math.MaxInt64
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		due, _ := slices.BinarySearchFunc(waiting, h.first, func(p archive.Packet, t netflow.Timestamp) int { return cmp.Compare(p.Time, t) })
-		if err := flush(due); err != nil {
-			return err
+		packet, block := netflow.Timestamp(never), netflow.Timestamp(never)
+		if len(s.blocks) > 0 {
+			packet = s.blocks[0].packets[0].Time
 		}
-		found, err := s.read(ctx, open, &h)
-		if err != nil && !errors.Is(err, os.ErrNotExist) && !bad[h.file] {
-			bad[h.file] = true
-			s.damaged++
-			s.warn(err)
+		if len(s.hits) > 0 {
+			block = s.hits[0].first
 		}
-		waiting = append(waiting, found...)
-		slices.SortStableFunc(waiting, func(a, b archive.Packet) int { return cmp.Compare(a.Time, b.Time) })
-		if left[h.file]--; left[h.file] == 0 && open[h.file] != nil {
-			open[h.file].Close()
-			delete(open, h.file)
+		switch {
+		case len(s.files) > 0 && s.files[0].first <= min(packet, block):
+			base := s.files[0].base
+			s.files = s.files[1:]
+			f, err := archive.OpenFile(s.dir, base)
+			if err == nil {
+				err = errors.Join(s.look(f, base), f.Close())
+			}
+			s.complain(base, err)
+			s.sortHits()
+		case len(s.hits) > 0 && block <= packet:
+			h := s.hits[0]
+			s.hits = s.hits[1:]
+			s.complain(h.base, s.read(&h))
+		case len(s.blocks) > 0:
+			b := s.blocks[0]
+			p := b.packets[0]
+			if err := emit(pcapfile.Frame{Time: int64(p.Time) * 1000, WireLen: p.WireLen, LinkType: uint16(link), Data: p.Data}); err != nil {
+				return fmt.Errorf("standard output: %w", err)
+			}
+			if b.packets = b.packets[1:]; len(b.packets) > 0 {
+				heap.Fix(&s.blocks, 0)
+			} else {
+				heap.Pop(&s.blocks)
+				s.buffers = append(s.buffers, b.buffer)
+			}
+		default:
+			return nil
 		}
 	}
-	return flush(len(waiting))
 }
 
-// read returns the packets of a block that match.
-func (s *search) read(ctx context.Context, open map[int]*archive.File, h *hit) ([]archive.Packet, error) {
-	f := open[h.file]
-	if f == nil {
+// read puts a block's packets that match into blocks.
+func (s *search) read(h *hit) error {
+	o := s.open[h.base]
+	if o.File == nil {
 		var err error
-		if f, err = archive.OpenFile(s.dir, s.files[h.file]); err != nil {
-			return nil, err
+		if o.File, err = archive.OpenFile(s.dir, h.base); err != nil {
+			return err
 		}
-		open[h.file] = f
 	}
-	before := f.BytesRead()
-	packets, err := f.AppendPackets(nil, &archive.Block{Offset: h.offset, Bytes: h.bytes, Packets: h.packets})
-	s.bytesRead += f.BytesRead() - before
-	packets = slices.DeleteFunc(packets, func(p archive.Packet) bool { return p.Time < s.from || s.to != 0 && p.Time >= s.to })
+	b := &block{hit: *h}
+	if n := len(s.buffers); n > 0 {
+		b.buffer, s.buffers = s.buffers[n-1], s.buffers[:n-1]
+	}
+	before := o.BytesRead()
+	packets, err := o.AppendPackets(nil, &archive.Block{Offset: h.offset, Bytes: h.bytes, Packets: h.packets}, &b.buffer)
+	s.stats.blocks++
+	s.stats.bytesRead += o.BytesRead() - before
+	b.packets = slices.DeleteFunc(packets, func(p archive.Packet) bool { return !s.wants(o.Link, &p) })
+	slices.SortStableFunc(b.packets, func(a, b archive.Packet) int { return cmp.Compare(a.Time, b.Time) })
+	if len(b.packets) > 0 {
+		heap.Push(&s.blocks, b)
+	} else {
+		s.buffers = append(s.buffers, b.buffer)
+	}
+	if o.left--; o.left == 0 {
+		err = errors.Join(err, o.Close())
+		delete(s.open, h.base)
+	}
+	return err
+}
+
+func (s *search) wants(link dissect.LinkType, p *archive.Packet) bool {
+	if p.Time < s.from || s.to != 0 && p.Time >= s.to {
+		return false
+	}
 	if s.matcher == nil {
-		return packets, err
+		return true
 	}
-	keys := make([]archive.Key, len(packets))
-	for i, p := range packets {
-		keys[i] = archive.KeyOf(f.Link, p.Data, p.WireLen)
-	}
-	if err := s.matcher.decide(ctx, keys); err != nil {
-		return nil, err
-	}
-	n := 0
-	for i, p := range packets {
-		if s.matcher.verdicts[keys[i]] {
-			packets[n] = p
-			n++
-		}
-	}
-	return packets[:n], err
+	k := archive.KeyOf(link, p.Data, p.WireLen)
+	return s.choice.Has(&k) && s.matcher.match(&k)
 }

@@ -31,7 +31,7 @@ type Archive struct {
 	open       map[dissect.LinkType]*pair
 	finished   []entry // oldest first
 	held       int64   // bytes of all files
-	entry      []byte  // index entry being made
+	entries    []byte  // of the index, being made
 	complained time.Time
 
 	ends atomic.Int64 // when the first of the open files' intervals is over, in microseconds; MaxInt64: none
@@ -123,8 +123,14 @@ func (a *Archive) write(b *block) {
 	if b.packets == 0 {
 		return
 	}
-	x := a.index.index(b.link, b.data)
-	err := a.store(b, &x)
+	a.entries = a.entries[:0]
+	for at := 0; at < len(b.data); {
+		x := a.index.index(b.link, b.data[at:])
+		x.Offset = int64(at)
+		a.entries = appendEntry(a.entries, &x)
+		at += x.Bytes
+	}
+	err := a.store(b)
 	if err == nil {
 		a.archived.Add(b.packets)
 		a.archivedBytes.Add(uint64(len(b.data)))
@@ -141,23 +147,24 @@ func (a *Archive) write(b *block) {
 	}
 }
 
-// store makes room for a block and writes it; when the disk is full and the ring may, it deletes old files and tries again.
-func (a *Archive) store(b *block, x *Block) error {
-	a.entry = appendEntry(a.entry[:0], x)
-	need := int64(len(b.data) + len(a.entry))
+// store makes room for a block and writes it, and entries; when the disk is full and the ring may, it deletes old files
+// and tries again.
+func (a *Archive) store(b *block) error {
 	if p := a.open[b.link]; p != nil && p.data.size+int64(len(b.data)) > a.cfg.Size {
 		if err := a.finish(p); err != nil {
 			return err
 		}
 	}
+	need := int64(len(b.data) + len(a.entries))
+	offset := int64(0)
 	for {
 		err := a.makeRoom(b.link, need)
 		if err == nil {
 			var p *pair
 			if p, err = a.pairFor(b); err == nil {
-				x.Offset = p.data.size
-				a.entry = appendEntry(a.entry[:0], x)
-				if err = p.append(b.data, a.entry); err == nil {
+				moveEntries(a.entries, p.data.size-offset)
+				offset = p.data.size
+				if err = p.append(b.data, a.entries); err == nil {
 					a.hold(need)
 					return nil
 				}
@@ -247,11 +254,14 @@ func (a *Archive) endIntervals(now netflow.Timestamp) {
 // finish gives an open file and its index their final names, or deletes them when they are without packets.
 func (a *Archive) finish(p *pair) error {
 	delete(a.open, p.link)
-	err := p.close()
 	if p.data.size <= pcapHeaderLen {
 		a.hold(-p.size())
-		return errors.Join(err, p.remove(a.root))
+		return errors.Join(p.close(), p.remove(a.root))
 	}
+	before := p.size()
+	p.summarize()
+	a.hold(p.size() - before)
+	err := p.close()
 	if err = errors.Join(err, rename(a.root, p.name)); err != nil {
 		return err
 	}
@@ -275,9 +285,12 @@ func (a *Archive) finishAll() error {
 // makeRoom deletes the oldest files until the ring's bounds allow for need more bytes.
 func (a *Archive) makeRoom(link dissect.LinkType, need int64) error {
 	files := len(a.finished) + len(a.open)
+	for _, p := range a.open { // their summaries are still to come
+		need += summaryRoom(p.index.size+int64(len(a.entries)), a.cfg.Size)
+	}
 	if a.open[link] == nil {
 		files++
-		need += pcapHeaderLen + indexHeaderLen
+		need += pcapHeaderLen + indexHeaderLen + summaryRoom(int64(len(a.entries)), a.cfg.Size)
 	}
 	for {
 		free, err := int64(math.MaxInt64), error(nil)

@@ -143,7 +143,7 @@ func checkIndexes(t testing.TB, dir string) (packets int) {
 			t.Errorf("%s: no index", base)
 		}
 		end := int64(pcapHeaderLen)
-		err = f.Blocks(0, 0, func(b *Block) error {
+		err = f.Blocks(nil, func(b *Block) error {
 			if b.Offset != end {
 				t.Errorf("%s: block at %d, want %d", base, b.Offset, end)
 			}
@@ -151,7 +151,7 @@ func checkIndexes(t testing.TB, dir string) (packets int) {
 			if f.read > 0 && f.read < end-int64(b.Bytes)-pcapHeaderLen {
 				t.Errorf("%s: the index made read the capture", base)
 			}
-			found, err := f.AppendPackets(nil, b)
+			found, err := f.AppendPackets(nil, b, new([]byte))
 			if err != nil {
 				return err
 			}
@@ -594,8 +594,8 @@ func TestReadWhileWriting(t *testing.T) {
 					}
 					continue
 				}
-				err = errors.Join(err, f.Blocks(0, 0, func(b *Block) error {
-					seen, e = f.AppendPackets(seen, b)
+				err = errors.Join(err, f.Blocks(nil, func(b *Block) error {
+					seen, e = f.AppendPackets(seen, b, new([]byte))
 					return e
 				}), f.Close())
 			}
@@ -629,9 +629,9 @@ func TestBetween(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Blocks(from, to, func(b *Block) error {
+		if err := f.Blocks(Select(from, to), func(b *Block) error {
 			blocks++
-			found, err := f.AppendPackets(nil, b)
+			found, err := f.AppendPackets(nil, b, new([]byte))
 			for _, p := range found {
 				if p.Time >= from && p.Time < to {
 					got[p.Time]++

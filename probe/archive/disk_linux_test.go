@@ -68,8 +68,8 @@ func fillDisk(dir string) int {
 				fail("%v", err)
 				continue
 			}
-			if err := f.Blocks(0, 0, func(b *Block) error {
-				found, err := f.AppendPackets(nil, b)
+			if err := f.Blocks(nil, func(b *Block) error {
+				found, err := f.AppendPackets(nil, b, new([]byte))
 				n += uint64(len(found))
 				return err
 			}); err != nil {

@@ -3,7 +3,9 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,14 +33,18 @@ func List(dir string) ([]string, error) {
 type File struct {
 	Link dissect.LinkType
 
-	path  string
-	data  *os.File
-	index *os.File // nil: there is none
-	size  int64    // of data, when it was opened
-	read  int64
-	keys  []Key
-	body  []byte
-	x     *indexer
+	path      string
+	data      *os.File
+	index     *os.File // nil: there is none
+	size      int64    // of data, when it was opened
+	indexSize int64
+	summary   *summary // of the index; nil: there is none
+
+	window      []byte // of the index, what was read last
+	windowAt    int64
+	keys        []Key
+	x           *indexer
+	read, asked int64 // bytes of data and of index
 }
 
 // OpenFile opens a capture of a folder by its base name, whether it is finished or not. The error is os.ErrNotExist when
@@ -106,7 +112,7 @@ func (f *File) readHeaders() error {
 		f.index = nil
 		return err
 	}
-	return nil
+	return f.readSummary()
 }
 
 // Path is that of the capture when it was opened.
@@ -118,6 +124,12 @@ func (f *File) Size() int64 { return f.size }
 // BytesRead counts the bytes of packets read from the capture so far.
 func (f *File) BytesRead() int64 { return f.read }
 
+// IndexSize is that of the index, in bytes, 0 if there is none.
+func (f *File) IndexSize() int64 { return f.indexSize }
+
+// IndexRead counts the bytes read from the index so far.
+func (f *File) IndexRead() int64 { return f.asked }
+
 // Close closes the files.
 func (f *File) Close() error {
 	err := f.data.Close()
@@ -127,70 +139,208 @@ func (f *File) Close() error {
 	return err
 }
 
-// Blocks calls visit with the blocks that have packets in from <= time < to, in the order of the file; a zero bound is
-// none. The block is valid until visit returns. What the index lacks, because it is damaged, missing or cut, is made up
-// from the packets, which then have to be read.
-func (f *File) Blocks(from, to netflow.Timestamp, visit func(*Block) error) error {
-	within := func(b *Block) bool { return b.Last >= from && (to == 0 || b.First < to) }
+// Blocks calls visit with the blocks that a selection may have packets in, in the order of the file; their keys are those
+// that meet its conditions. The block is valid until visit returns. What the index lacks, because it is damaged, missing or
+// cut, is made up from the packets, which then have to be read.
+func (f *File) Blocks(s *Selection, visit func(*Block) error) error {
 	at := int64(pcapHeaderLen)
 	if f.index != nil {
-		for place := int64(indexHeaderLen); ; {
-			h, next, err := f.entryAt(place, at)
+		if may, err := f.mayHave(s); err != nil || !may {
+			return err
+		}
+		groups, err := f.groups()
+		if err != nil {
+			return err
+		}
+		for i, g := range groups[:len(groups)-1] {
+			next := groups[i+1]
+			if !s.Within(g.first, g.last) {
+				at = next.offset
+				continue
+			}
+			at, err = f.entries(g.place, next.place, at, s, visit)
 			if err != nil {
-				if errors.Is(err, ErrCorrupt) {
-					break
-				}
 				return err
 			}
-			if within(&h.Block) {
-				h.Keys, err = f.keysAt(&h, place+entryHeaderLen)
-				if errors.Is(err, ErrCorrupt) {
-					break
-				}
-				if err == nil {
-					err = visit(&h.Block)
-				}
-				if err != nil {
-					return err
-				}
+			if at == next.offset {
+				continue
 			}
-			at += int64(h.Bytes)
-			place = next
+			if at, err = f.made(at, next.offset, s, visit); err != nil || at != next.offset {
+				return err
+			}
 		}
 	}
-	_, err := f.scan(at, func(b *Block) error {
-		if within(b) {
-			return visit(b)
-		}
-		return nil
-	})
+	_, err := f.made(at, f.size, s, visit)
 	return err
 }
 
-// entryAt reads the header of the entry at a place in the index, which must be that of the block at an offset.
-func (f *File) entryAt(place, offset int64) (h entryHeader, next int64, err error) {
-	var b [entryHeaderLen]byte
-	n, err := f.index.ReadAt(b[:], place)
-	if err != nil && err != io.EOF {
-		return h, 0, err
+// entries calls visit with the blocks of the entries from place on, up to end or to the first that is none, the first being
+// that of the block at an offset. It returns where the last block ends.
+func (f *File) entries(place, end, at int64, s *Selection, visit func(*Block) error) (int64, error) {
+	for place < end {
+		h, err := f.entryAt(place, at)
+		if err == nil && s.Within(h.First, h.Last) {
+			var keys []byte
+			if keys, err = f.keysAt(&h, place); err == nil {
+				f.keys = h.appendKeys(f.keys[:0], keys, s)
+				h.Keys = f.keys
+				if s.wants(&h.Block) {
+					if err := visit(&h.Block); err != nil {
+						return at, err
+					}
+				}
+			}
+		}
+		if errors.Is(err, ErrCorrupt) {
+			return at, nil
+		}
+		if err != nil {
+			return at, err
+		}
+		at += int64(h.Bytes)
+		place += int64(entryHeaderLen + h.keysLen())
 	}
-	if h, err = readEntryHeader(b[:n]); err != nil {
-		return h, 0, err
-	}
-	if h.Offset != offset || h.Offset+int64(h.Bytes) > f.size {
-		return h, 0, fmt.Errorf("%w: an entry is not for this capture", ErrCorrupt)
-	}
-	return h, place + entryHeaderLen + int64(h.keysLen()), nil
+	return at, nil
 }
 
-func (f *File) keysAt(h *entryHeader, place int64) ([]Key, error) {
-	f.body = resize(f.body, h.keysLen())
-	n, err := f.index.ReadAt(f.body, place)
+// made is entries for the packets from one offset to another, which no entry is for.
+func (f *File) made(at, end int64, s *Selection, visit func(*Block) error) (int64, error) {
+	return f.scan(at, end, func(b *Block) error {
+		if b.Keys = s.keep(b.Keys); !s.Within(b.First, b.Last) || !s.wants(b) {
+			return nil
+		}
+		return visit(b)
+	})
+}
+
+// readSummary reads the summary if there is one.
+func (f *File) readSummary() error {
+	info, err := f.index.Stat()
+	if err != nil {
+		return err
+	}
+	if f.indexSize = info.Size(); f.indexSize < indexHeaderLen+summaryLen {
+		return nil
+	}
+	var b [summaryLen]byte
+	n, err := f.index.ReadAt(b[:], f.indexSize-summaryLen)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	f.asked += int64(n)
+	s, err := readSummary(b[:n], f.indexSize, f.size)
+	if err == nil {
+		f.summary = &s
+	}
+	return nil
+}
+
+// Times are those of the earliest and the latest packet, if the index has them at hand.
+func (f *File) Times() (first, last netflow.Timestamp, ok bool) {
+	if f.summary == nil {
+		return 0, 0, false
+	}
+	return f.summary.first, f.summary.last, true
+}
+
+// mayHave asks the summary whether a selection can have packets here.
+func (f *File) mayHave(s *Selection) (bool, error) {
+	if f.summary == nil || s == nil {
+		return true, nil
+	}
+	if !s.Within(f.summary.first, f.summary.last) {
+		return false, nil
+	}
+	for _, c := range s.clauses {
+		if c.addrs && len(c.six) <= maxAsked {
+			if may, err := f.mayHaveOne(c.six); err != nil || !may {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// maxAsked bounds the addresses of a condition that the filter of a summary is asked for.
+const maxAsked = 64
+
+func (f *File) mayHaveOne(addrs []netflow.Addr) (bool, error) {
+	n := int(f.summary.buckets)
+	if n == 0 {
+		return true, nil
+	}
+	filter := f.summary.end + int64(f.summary.groupCount)*groupLen
+	for i := range addrs {
+		hi, lo := halves(&addrs[i])
+		at, _ := spots(hi, lo, n)
+		var b [bucketLen]byte
+		if _, err := f.index.ReadAt(b[:], filter+int64(at)); err != nil {
+			return false, err
+		}
+		f.asked += bucketLen
+		if mayHave(b[:], &addrs[i]) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// groups are those of the summary, or one if there is none, and one where they end.
+func (f *File) groups() ([]group, error) {
+	if f.summary != nil {
+		b, err := f.indexAt(f.summary.end, int(f.summary.groupCount)*groupLen)
+		if err != nil {
+			return nil, err
+		}
+		if groups, err := f.summary.readGroups(b); err == nil {
+			return append(groups, group{place: f.summary.end, offset: f.summary.captured}), nil
+		}
+	}
+	all := group{indexHeaderLen, pcapHeaderLen, math.MinInt64, math.MaxInt64}
+	return []group{all, {place: math.MaxInt64, offset: f.size}}, nil
+}
+
+// windowLen is how much of an index is read at a time.
+const windowLen = groupSize
+
+// indexAt returns n bytes of the index, fewer at its end, valid until the next call.
+func (f *File) indexAt(at int64, n int) ([]byte, error) {
+	if at >= f.windowAt && at+int64(n) <= f.windowAt+int64(len(f.window)) {
+		from := at - f.windowAt
+		return f.window[from : from+int64(n)], nil
+	}
+	f.window = resize(f.window, max(n, windowLen))
+	m, err := f.index.ReadAt(f.window, at)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	f.keys, err = h.appendKeys(f.keys[:0], f.body[:n])
-	return f.keys, err
+	f.asked += int64(m)
+	f.window, f.windowAt = f.window[:m], at
+	return f.window[:min(n, m)], nil
+}
+
+// entryAt reads the header of the entry at a place in the index, which must be that of the block at an offset.
+func (f *File) entryAt(place, offset int64) (h entryHeader, err error) {
+	b, err := f.indexAt(place, entryHeaderLen)
+	if err != nil {
+		return h, err
+	}
+	if h, err = readEntryHeader(b); err != nil {
+		return h, err
+	}
+	if h.Offset != offset || h.Offset+int64(h.Bytes) > f.size {
+		return h, fmt.Errorf("%w: an entry is not for this capture", ErrCorrupt)
+	}
+	return h, nil
+}
+
+// keysAt reads the keys of the entry at a place, valid until the next call.
+func (f *File) keysAt(h *entryHeader, place int64) ([]byte, error) {
+	b, err := f.indexAt(place+entryHeaderLen, h.keysLen())
+	if err == nil && (len(b) < h.keysLen() || crc32.Checksum(b, castagnoli) != h.crc) {
+		err = fmt.Errorf("%w: the checksum of an entry's flows is wrong", ErrCorrupt)
+	}
+	return b, err
 }
 
 func resize(b []byte, n int) []byte {
@@ -200,44 +350,51 @@ func resize(b []byte, n int) []byte {
 	return b[:n]
 }
 
-// scan makes blocks of the packets from an offset on, and returns the end of the last whole packet.
-func (f *File) scan(at int64, visit func(*Block) error) (int64, error) {
-	if at >= f.size {
+// scan makes blocks of the packets from an offset on and up to another, and returns the end of the last whole packet.
+func (f *File) scan(at, end int64, visit func(*Block) error) (int64, error) {
+	if at >= end {
 		return at, nil
 	}
 	if f.x == nil {
 		f.x = newIndexer()
 	}
-	buf := make([]byte, BlockSize)
+	buf := make([]byte, min(BlockSize, end-at))
 	for {
-		n, err := f.data.ReadAt(buf[:min(BlockSize, max(0, f.size-at))], at)
+		n, err := f.data.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
 		if err != nil && err != io.EOF {
 			return at, err
 		}
 		f.read += int64(n)
-		b := f.x.index(f.Link, buf[:n])
-		if b.Packets == 0 {
+		before := at
+		for rest := buf[:n]; ; {
+			b := f.x.index(f.Link, rest)
+			if b.Packets == 0 {
+				break
+			}
+			b.Offset = at
+			if err := visit(&b); err != nil {
+				return at, err
+			}
+			at += int64(b.Bytes)
+			rest = rest[b.Bytes:]
+		}
+		if at == before || at == end {
 			return at, nil
 		}
-		b.Offset = at
-		if err := visit(&b); err != nil {
-			return at, err
-		}
-		at += int64(b.Bytes)
 	}
 }
 
-// AppendPackets reads a block of this file and appends its packets to dst, in the order of the file; their data lies in
-// memory of its own.
-func (f *File) AppendPackets(dst []Packet, b *Block) ([]Packet, error) {
-	buf := make([]byte, b.Bytes)
-	n, err := f.data.ReadAt(buf, b.Offset)
+// AppendPackets reads a block of this file and appends its packets to dst, in the order of the file. Their data lies in
+// *buf, which is made larger if need be and may be used again when the packets are not needed any more.
+func (f *File) AppendPackets(dst []Packet, b *Block, buf *[]byte) ([]Packet, error) {
+	*buf = resize(*buf, b.Bytes)
+	n, err := f.data.ReadAt(*buf, b.Offset)
 	f.read += int64(n)
 	if err != nil {
 		return dst, fmt.Errorf("%s: at byte %d: %w", f.path, b.Offset, err)
 	}
 	found := 0
-	for _, p := range packetsOf(buf) {
+	for _, p := range packetsOf(*buf) {
 		dst = append(dst, p)
 		found++
 	}

@@ -21,7 +21,8 @@ const (
 	pcapMagic       = 0xa1b2c3d4 // little endian, microseconds
 
 	indexMagic     = "CAPRPIDX"
-	indexVersion   = 1
+	indexVersion   = 2
+	noSummary      = 1 // the version before: without a summary
 	indexHeaderLen = 16
 
 	entryMagic     = 0x4b4c4250 // "PBLK"
@@ -127,23 +128,35 @@ func readEntryHeader(b []byte) (h entryHeader, err error) {
 	return h, nil
 }
 
-// appendKeys appends the keys of an entry, b being keysLen bytes, to dst.
-func (h *entryHeader) appendKeys(dst []Key, b []byte) ([]Key, error) {
-	if crc32.Checksum(b, castagnoli) != h.crc {
-		return dst, fmt.Errorf("%w: the checksum of an entry's flows is wrong", ErrCorrupt)
-	}
+// appendKeys appends to dst the keys of an entry, b being keysLen bytes, that meet the conditions of a selection.
+func (h *entryHeader) appendKeys(dst []Key, b []byte, s *Selection) []Key {
 	le := binary.LittleEndian
 	for range h.n4 {
-		dst = append(dst, Key{
-			netflow.AddrFrom4([4]byte(b)), netflow.AddrFrom4([4]byte(b[4:])), le.Uint16(b[8:]), le.Uint16(b[10:]), b[12], 4,
-		})
+		if k := b[:key4Len]; s == nil || s.has4(k) {
+			dst = append(dst, Key{
+				netflow.AddrFrom4([4]byte(k)), netflow.AddrFrom4([4]byte(k[4:])), le.Uint16(k[8:]), le.Uint16(k[10:]), k[12], 4,
+			})
+		}
 		b = b[key4Len:]
 	}
 	for range h.n6 {
-		dst = append(dst, Key{netflow.Addr(b), netflow.Addr(b[16:]), le.Uint16(b[32:]), le.Uint16(b[34:]), b[36], 6})
+		if k := b[:key6Len]; s == nil || s.has6(k) {
+			dst = append(dst, Key{netflow.Addr(k), netflow.Addr(k[16:]), le.Uint16(k[32:]), le.Uint16(k[34:]), k[36], 6})
+		}
 		b = b[key6Len:]
 	}
-	return dst, nil
+	return dst
+}
+
+// moveEntries adds to the offsets of entries.
+func moveEntries(entries []byte, by int64) {
+	le := binary.LittleEndian
+	for len(entries) > 0 {
+		h := entries[:entryHeaderLen]
+		le.PutUint64(h[8:], le.Uint64(h[8:])+uint64(by))
+		le.PutUint32(h[4:], crc32.Checksum(h[8:], castagnoli))
+		entries = entries[entryHeaderLen+le.Uint32(h[44:])*key4Len+le.Uint32(h[48:])*key6Len:]
+	}
 }
 
 // appendIndexHeader appends the header of an index file.
@@ -160,8 +173,8 @@ func readIndexHeader(b []byte) (dissect.LinkType, error) {
 	switch {
 	case len(b) < indexHeaderLen || string(b[:8]) != indexMagic || le.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli):
 		return 0, fmt.Errorf("%w: not an index of a packet archive", ErrCorrupt)
-	case le.Uint16(b[8:]) != indexVersion:
-		return 0, fmt.Errorf("index of version %d, only %d is known", le.Uint16(b[8:]), indexVersion)
+	case le.Uint16(b[8:]) != indexVersion && le.Uint16(b[8:]) != noSummary:
+		return 0, fmt.Errorf("index of version %d, only %d and %d are known", le.Uint16(b[8:]), noSummary, indexVersion)
 	}
 	return dissect.LinkType(le.Uint16(b[10:])), nil
 }

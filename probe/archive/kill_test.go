@@ -77,8 +77,8 @@ func TestKill(t *testing.T) {
 			t.Errorf("%s: not repaired", f.Path())
 		}
 		var packets []Packet
-		if err := f.Blocks(0, 0, func(b *Block) error {
-			packets, err = f.AppendPackets(packets, b)
+		if err := f.Blocks(nil, func(b *Block) error {
+			packets, err = f.AppendPackets(packets, b, new([]byte))
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -113,7 +113,7 @@ func readOpen(t *testing.T, dir string) (packets int) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Blocks(0, 0, func(b *Block) error {
+	if err := f.Blocks(nil, func(b *Block) error {
 		packets += b.Packets
 		return nil
 	}); err != nil {

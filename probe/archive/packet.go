@@ -3,7 +3,6 @@ package archive
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"iter"
 	"math"
 
@@ -75,50 +74,4 @@ func packetsOf(b []byte) iter.Seq2[int, Packet] {
 			at += n
 		}
 	}
-}
-
-// indexer finds the flows of blocks. What it returns is valid until the next call.
-type indexer struct {
-	seed  maphash.Seed
-	table []uint32 // open addressing: 1 + place in keys, 0: free
-	keys  []Key
-}
-
-func newIndexer() *indexer { return &indexer{seed: maphash.MakeSeed()} }
-
-// index describes the packets that records begins with, as many as are whole. Offset is left to the caller.
-func (x *indexer) index(link dissect.LinkType, records []byte) Block {
-	var b Block
-	x.keys = x.keys[:0]
-	if len(x.table) == 0 {
-		x.table = make([]uint32, 1<<17) // twice the packets that a block can hold
-	}
-	clear(x.table)
-	mask := uint64(len(x.table) - 1)
-	for at, p := range packetsOf(records) {
-		if b.Packets == 0 {
-			b.First, b.Last = p.Time, p.Time
-		}
-		b.Packets++
-		b.Bytes = at + packetHeaderLen + len(p.Data)
-		b.First, b.Last = min(b.First, p.Time), max(b.Last, p.Time)
-		k := KeyOf(link, p.Data, p.WireLen)
-		if k.IPVersion == 0 {
-			b.NonIP++
-			continue
-		}
-		for slot := maphash.Comparable(x.seed, k) & mask; ; slot = (slot + 1) & mask {
-			i := x.table[slot]
-			if i == 0 {
-				x.keys = append(x.keys, k)
-				x.table[slot] = uint32(len(x.keys))
-				break
-			}
-			if x.keys[i-1] == k {
-				break
-			}
-		}
-	}
-	b.Keys = x.keys
-	return b
 }

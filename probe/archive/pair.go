@@ -37,7 +37,8 @@ type pair struct {
 	link        dissect.LinkType
 	end         netflow.Timestamp // of its interval
 	data, index sized
-	broken      bool // it cannot be appended to any more
+	summary     *summarizer // of what index has
+	broken      bool        // it cannot be appended to any more
 }
 
 // newPair makes the files. Its error is os.ErrExist when the name is taken.
@@ -47,7 +48,7 @@ func (a *Archive) newPair(n name, link dissect.LinkType) (*pair, error) {
 			return nil, os.ErrExist
 		}
 	}
-	p := &pair{name: n, link: link}
+	p := &pair{name: n, link: link, summary: newSummarizer(a.cfg.Size)}
 	var err error
 	if p.data.file, err = a.create(tmpPrefix + n.base() + captureTail); err != nil {
 		return nil, err
@@ -71,13 +72,14 @@ func (a *Archive) newPair(n name, link dissect.LinkType) (*pair, error) {
 
 func (p *pair) size() int64 { return p.data.size + p.index.size }
 
-// append writes a block and its index entry, in this order: a reader of the index finds the packets. If one fails, both
+// append writes a block and its index entries, in this order: a reader of the index finds the packets. If one fails, both
 // are as before.
-func (p *pair) append(records, entry []byte) error {
+func (p *pair) append(records, entries []byte) error {
 	before := p.data.size
 	err := p.data.append(records)
 	if err == nil {
-		if err = p.index.append(entry); err == nil {
+		if err = p.index.append(entries); err == nil {
+			p.summary.add(entries)
 			return nil
 		}
 	}
@@ -87,6 +89,13 @@ func (p *pair) append(records, entry []byte) error {
 		err = errors.Join(err, cut)
 	}
 	return err
+}
+
+// summarize ends the index by its summary. It does without when that cannot be written.
+func (p *pair) summarize() {
+	if p.index.append(p.summary.appendTo(nil)) != nil {
+		_ = p.index.Truncate(p.index.size) // what is left of it has no checksum that fits
+	}
 }
 
 func (p *pair) close() error { return errors.Join(p.data.Close(), p.index.Close()) }

@@ -92,16 +92,15 @@ func (f *File) complete(tmp string) (end int64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, index.Close()) }()
-	at, place := int64(pcapHeaderLen), int64(indexHeaderLen)
-	if f.index == nil {
-		if _, err := index.WriteAt(appendIndexHeader(nil, f.Link), 0); err != nil {
-			return 0, err
-		}
+	if _, err := index.WriteAt(appendIndexHeader(nil, f.Link), 0); err != nil {
+		return 0, err
 	}
+	s := newSummarizer(f.size)
 	for f.index != nil {
-		h, next, err := f.entryAt(place, at)
+		h, err := f.entryAt(s.end, s.captured)
+		var keys []byte
 		if err == nil {
-			_, err = f.keysAt(&h, place+entryHeaderLen)
+			keys, err = f.keysAt(&h, s.end)
 		}
 		if errors.Is(err, ErrCorrupt) {
 			break
@@ -109,17 +108,16 @@ func (f *File) complete(tmp string) (end int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		at += int64(h.Bytes)
-		place = next
+		s.addEntry(&h, keys)
 	}
-	if err := index.Truncate(place); err != nil {
+	if err := index.Truncate(s.end); err != nil {
 		return 0, err
 	}
 	var b []byte
-	end, err = f.scan(at, func(x *Block) error {
+	end, err = f.scan(s.captured, f.size, func(x *Block) error {
 		b = appendEntry(b[:0], x)
-		_, err := index.WriteAt(b, place)
-		place += int64(len(b))
+		_, err := index.WriteAt(b, s.end)
+		s.add(b)
 		return err
 	})
 	if err != nil {
@@ -127,6 +125,12 @@ func (f *File) complete(tmp string) (end int64, err error) {
 	}
 	if end < f.size {
 		err = os.Truncate(tmp+captureTail, end)
+	}
+	if err == nil && end > pcapHeaderLen {
+		place := s.end
+		if _, err := index.WriteAt(s.appendTo(nil), place); err != nil {
+			return end, index.Truncate(place) // it does without
+		}
 	}
 	return end, err
 }
