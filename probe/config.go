@@ -92,12 +92,15 @@ func (c *Config) Validate() error {
 	if len(c.Interfaces) > 0 {
 		live.Interface = c.Interfaces[0]
 	}
-	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Sample.validate(c.Cache.TCPMetrics), c.Cache.Validate(), c.Accounting.validate())
+	cache := c.cacheConfig()
+	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Sample.validate(cache.TCPMetrics), cache.Validate(), c.Accounting.validate())
 	if c.Archive.Dir != "" {
 		errs = append(errs, c.Archive.Validate())
 	}
+	errs = append(errs, c.validateFields())
 	e := c.Export
 	c.Sample.announce(&e)
+	e.Fields = c.exportFields()
 	if len(e.Destinations) == 0 {
 		e.Destinations = []string{"localhost:9"} // to have the rest checked
 	}

@@ -97,7 +97,7 @@ type sourceState struct {
 }
 
 func newMeter(cfg *Config, q *queue) (*meter, error) {
-	cache, err := flowcache.New(cfg.Cache)
+	cache, err := flowcache.New(cfg.cacheConfig())
 	if err != nil {
 		return nil, err
 	}

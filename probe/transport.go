@@ -15,6 +15,7 @@ func (p *Probe) exportConfig() export.Config {
 	e := p.cfg.Export
 	p.cfg.Sample.announce(&e)
 	e.TCPMetrics = e.TCPMetrics || p.cfg.Cache.TCPMetrics
+	e.Fields = p.cfg.exportFields()
 	if e.Logger == nil {
 		e.Logger = p.cfg.Logger
 	}

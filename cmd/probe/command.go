@@ -30,6 +30,9 @@ At the end, and at each SIGUSR1, a summary goes to standard error: packets, flow
 and why; it adds up. With --summary json the one at the end is a JSON object on standard output instead.
 SIGTERM and SIGINT end the probe in order: all flows are ended and sent. A second one ends it at once.
 
+With --fields templates are made of the fields named, one for each address family, in the order given: elements of IANA's
+registry (minimumTTL), columns (min_ttl), and the groups default and all; --fields help lists them.
+
 With --bpf other packets are neither metered nor archived: on interfaces the kernel leaves them out, and they are not
 counted; of files they are, as filtered. The language is tcpdump's (pcap-filter(7)), without names of hosts and networks;
 what is not supported is an error. On Linux the kernel takes the outermost VLAN tag off before the filter: "tcp" matches
@@ -67,6 +70,7 @@ const examples = `  probe -i eth0 -e 192.0.2.9:2055
   probe -i eth0 -i eth1 -e collector.example.net:4739 -e '[2001:db8::9]:4739' --active 1m
   probe -i eth0 -e tls://collector.example.net:4740 --tls-cert probe.pem --tls-key probe.key --tls-ca ca.pem
   probe -r monday.pcap.gz -e 127.0.0.1:2055 --protocol v9
+  probe -i eth0 -e 192.0.2.9:2055 --fields default,minimumTTL,maximumTTL,mplsTopLabelStackSection
   probe -i eth0 -e 192.0.2.9:2055 --bpf 'net 10/8 and not port 22'
   tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
   probe -r a.pcap b.pcap --summary json
@@ -108,7 +112,12 @@ func newOptions() (*options, *cobra.Command) {
 		Long:    long,
 		Example: examples,
 		Args:    cobra.ArbitraryArgs,
-		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if asksForFields(&o.config) {
+				return printFields(cmd.OutOrStdout())
+			}
+			return run(cmd, o, args)
+		},
 	}
 	o.register(cmd.Flags())
 	o.ipcad.out, o.ipcad.changed = cmd.ErrOrStderr, cmd.Flags().Changed
@@ -121,6 +130,7 @@ func newOptions() (*options, *cobra.Command) {
 	completeTransport(cmd)
 	completeDecap(cmd)
 	completeMetering(cmd)
+	completeFields(cmd, &o.config)
 	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
 	return o, cmd
@@ -133,6 +143,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVarP(&c.Files, "read", "r", nil, "read the capture `FILE` instead; repeatable; -: standard input")
 	registerTransport(f, &c.Export)
 	f.StringVar(&c.Export.Protocol, "protocol", c.Export.Protocol, "export as `NAME`: ipfix, v9, v5 or v1")
+	registerFields(f, c)
 	f.DurationVar(&c.Cache.Active, "active", c.Cache.Active, "end a flow that has lasted for `DURATION`, and begin the next")
 	f.DurationVar(&c.Cache.Inactive, "inactive", c.Cache.Inactive, "end a flow without packets for `DURATION`")
 	f.BoolVar(&o.noTCP, "no-tcp-expiry", false, "do not end a flow of TCP after its FIN or RST")

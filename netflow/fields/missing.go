@@ -12,7 +12,7 @@ import (
 func missing(version uint8, name string, f *field) error {
 	switch {
 	case f != nil && version == netflow.VersionV9:
-		return fmt.Errorf("%w: %s: NetFlow v9 has no number for it, IPFIX has", ErrField, name)
+		return fmt.Errorf("%w: %s: NetFlow v9 cannot tell it, IPFIX can", ErrField, name)
 	case f != nil:
 		return fmt.Errorf("%w: %s: is of NetFlow v9; IPFIX has %s", ErrField, name, byColumn(f.column, version).element())
 	}
@@ -32,7 +32,7 @@ func missing(version uint8, name string, f *field) error {
 // missingColumn is missing for the name of a column.
 func missingColumn(c netflow.Column) error {
 	if byColumn(c, netflow.VersionIPFIX) != nil {
-		return fmt.Errorf("%w: %s: NetFlow v9 has no number for it, IPFIX has", ErrField, c)
+		return fmt.Errorf("%w: %s: NetFlow v9 cannot tell it, IPFIX can", ErrField, c)
 	}
 	return fmt.Errorf("%w: %s: a flow has no value for it", ErrField, c)
 }
@@ -71,10 +71,13 @@ func nearest(version uint8, name string) []string {
 	for _, known := range Names(version) {
 		lower := strings.ToLower(known)
 		d := distance(name, lower)
+		limit := max(1, len(name)/3)
 		if len(name) > 2 && strings.Contains(lower, name) {
 			d = 1
+		} else if len(name) > 5 && strings.HasPrefix(lower, name[:len(name)/2]) {
+			d = min(d, limit)
 		}
-		if d <= max(2, len(name)/3) {
+		if d <= limit {
 			found = append(found, candidate{known, d})
 		}
 	}

@@ -15,7 +15,7 @@ var ErrField = errors.New("fields")
 // The groups.
 const (
 	Default = "default" // what the encoders write for every flow when they are given no list
-	All     = "all"     // the same, and one element for each other column
+	All     = "all"     // the same, and one element for each other column, but for those that a meter has on demand only
 )
 
 // Parse reads the names of fields for NetFlow v9 or IPFIX. Capitals do not matter, blanks around names neither. A field
@@ -88,6 +88,9 @@ func defaults(version uint8) []*field {
 	return list
 }
 
+// onDemand are columns that stay empty unless a meter is told to measure TCP or to look into tunnels.
+const onDemand netflow.ColumnSet = 1<<netflow.TCPRTT | 1<<netflow.TCPRetransmits | 1<<netflow.TunnelID
+
 // all lists the group all: each column once. Of those of the other direction, which two-way flows add by themselves,
 // it has none.
 func all(version uint8) []*field {
@@ -95,7 +98,7 @@ func all(version uint8) []*field {
 	for _, c := range netflow.Columns() {
 		reverse := slices.ContainsFunc(reverses, func(x struct{ forward, reverse netflow.Column }) bool { return x.reverse == c })
 		f := byColumn(c, version)
-		if f != nil && !reverse && !slices.Contains(list, f) {
+		if f != nil && !reverse && !onDemand.Has(c) && !slices.Contains(list, f) {
 			list = append(list, f)
 		}
 	}

@@ -65,10 +65,10 @@ func TestParseErrors(t *testing.T) {
 		{ipfix, "src_as", "src_as: a flow has no value for it"},
 		{ipfix, "received", "received: a flow has no value for it"},
 		{ipfix, "flowStartSysUpTime", "is of NetFlow v9; IPFIX has flowStartMilliseconds"},
-		{v9, "tcp_rtt", "tcp_rtt: NetFlow v9 has no number for it, IPFIX has"},
-		{v9, "reverse_bytes", "reverse_bytes: NetFlow v9 has no number for it, IPFIX has"},
-		{v9, "reverseOctetDeltaCount", "reverseOctetDeltaCount: NetFlow v9 has no number for it, IPFIX has"},
-		{v9, "npmroundtriptime", "npmroundtriptime: NetFlow v9 has no number for it, IPFIX has"},
+		{v9, "tcp_rtt", "tcp_rtt: NetFlow v9 cannot tell it, IPFIX can"},
+		{v9, "reverse_bytes", "reverse_bytes: NetFlow v9 cannot tell it, IPFIX can"},
+		{v9, "reverseOctetDeltaCount", "reverseOctetDeltaCount: NetFlow v9 cannot tell it, IPFIX can"},
+		{v9, "npmroundtriptime", "npmroundtriptime: NetFlow v9 cannot tell it, IPFIX can"},
 		{ipfix, "first,second", "\n"}, // both are told
 	}
 	for _, tt := range tests {
@@ -99,10 +99,7 @@ func TestNames(t *testing.T) {
 		}
 		want := netflow.AllColumns &^ netflow.SetOf(netflow.Received, netflow.Exporter, netflow.Domain, netflow.SrcAS, netflow.DstAS, netflow.SrcMask,
 			netflow.DstMask, netflow.NextHop, netflow.SamplingRate, netflow.ForwardingStatus, netflow.ExportVersion, netflow.ReversePackets,
-			netflow.ReverseBytes, netflow.ReverseTCPFlags, netflow.ReverseTCPRetransmits)
-		if version == netflow.VersionV9 {
-			want &^= netflow.SetOf(netflow.TCPRTT)
-		}
+			netflow.ReverseBytes, netflow.ReverseTCPFlags, netflow.ReverseTCPRetransmits, netflow.TunnelID, netflow.TCPRTT, netflow.TCPRetransmits)
 		if got := all.Columns(); got != want {
 			t.Errorf("v%d: all has columns %b, want %b", version, got, want)
 		}

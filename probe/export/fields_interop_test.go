@@ -21,12 +21,12 @@ import (
 // each encoding, and hardly anything at all in an order of its own.
 var fieldLists = []struct{ protocol, fields string }{
 	{"ipfix", "all"},
-	{"ipfix", "all,reverse_bytes,reverse_packets,reverse_tcp_flags,reverse_tcp_retransmits,dot1qVlanId,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint"},
+	{"ipfix", "all,reverse_bytes,reverse_packets,reverse_tcp_flags,tcp_rtt,tcp_retransmits,reverse_tcp_retransmits,dot1qVlanId,tunnel_id,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint"},
 	{"ipfix", "packets,bytes,dst_port,src_port,proto,dst_addr,src_addr,flowEndSeconds,flowStartSeconds"},
 	{"ipfix", "minimumTTL,src_addr,bytes,packets,flowStartMicroseconds,flowEndMicroseconds,proto"},
 	{"ipfix", "bytes,flowStartNanoseconds,flowEndNanoseconds,flowDurationMilliseconds,packets,min_length,max_length,src_addr"},
 	{"v9", "all"},
-	{"v9", "all,dot1qVlanId,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint,start,end"},
+	{"v9", "all,tcp_retransmits,dot1qVlanId,tunnel_id,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint,start,end"},
 	{"v9", "end,packets,bytes,dst_port,src_port,proto,dst_addr,src_addr,start"},
 	{"v9", "flowEndMilliseconds,packets,bytes,src_addr,flowStartMilliseconds"},
 }

@@ -43,7 +43,7 @@ func TestFieldsAreValidated(t *testing.T) {
 		{"ipfix", 512, "default", ""},
 		{"ipfix", 512, "all", "mtu 512: for these fields at least"},
 		{"ipfix", 0, "bgpNextHopIPv4Address", "bgpNextHopIPv4Address: a flow has no value for it"},
-		{"v9", 0, "tcp_rtt", "NetFlow v9 has no number for it"},
+		{"v9", 0, "tcp_rtt", "NetFlow v9 cannot tell it"},
 		{"v5", 0, "default", "fields: those of NetFlow v5 are fixed"},
 		{"v1", 0, "default", "fields: those of NetFlow v1 are fixed"},
 	}
