@@ -55,7 +55,7 @@ func (w *ways) count(p *Packet, k, mask *key) (way int, forward bool) {
 // When only one has, the other may go on for long (RFC 9293 section 3.6).
 func (w *ways) closed(e *entry, p *Packet) bool {
 	return p.TCPFlags&netflow.TCPRst != 0 ||
-		(w.fins&1 != 0 || e.packets == w.packets) && (w.fins&2 != 0 || w.packets == 0)
+		(w.fins&1 != 0 || uint64(e.packets) == w.packets) && (w.fins&2 != 0 || w.packets == 0)
 }
 
 // fill makes the record of way 0 and both ways' counters that of the biflow. It returns the way that is forward.

@@ -1,7 +1,7 @@
 package flowcache
 
 import (
-	"unsafe"
+	"math"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
@@ -54,28 +54,6 @@ type Cache struct {
 	found   [BatchSize]uint32
 	touched uint64
 }
-
-// entry is a flow in the slab: two cache lines.
-type entry struct {
-	key   key // of the first packet, not masked
-	start netflow.Timestamp
-	last  netflow.Timestamp
-	seen  netflow.Timestamp // cache time of the last packet; last, unless packets come out of order
-
-	packets uint64 // 0: a free entry
-	bytes   uint64
-	ends    netflow.Timestamp // ending: when it goes
-	hash    uint32
-	prev    uint32 // in a list of the wheel; headBit | list: the first of it
-	next    uint32
-	flags   uint16
-	ending  bool // FIN or RST seen
-	_       uint8
-}
-
-const entrySize = 128
-
-var _ = [1]struct{}{}[entrySize-unsafe.Sizeof(entry{})] // compiles only if the sizes agree
 
 // New makes a Cache.
 func New(cfg Config) (*Cache, error) {
@@ -160,8 +138,7 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 		}
 	}
 	for _, i := range found {
-		e := &c.slab[i]
-		touched += e.key[0] + e.packets
+		touched += c.slab[i].touch()
 	}
 	if c.extra != nil {
 		touched += c.extra.touch(found)
@@ -190,17 +167,19 @@ func (c *Cache) add(p *Packet, k *key, hash uint32, emit func(*netflow.Record)) 
 	e := &c.slab[i]
 	e.start = min(e.start, p.Time)
 	e.last = max(e.last, p.Time)
-	e.seen = c.now
+	if !e.ending() {
+		e.seen = c.now
+	}
 	e.packets++
 	e.bytes += uint64(p.IPBytes)
-	e.flags |= p.TCPFlags
+	e.key[5] |= uint64(p.TCPFlags) << flagsShift
 	if c.extra != nil {
 		c.extra.count(i, p, k)
 	}
-	if p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && c.tcp && !e.ending && (!c.biflow || c.extra.ways[i].closed(e, p)) {
+	if p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && c.tcp && !e.ending() && (!c.biflow || c.extra.ways[i].closed(e, p)) {
 		c.unlink(i) // before it is ending: it is in the ring
-		e.ending = true
-		e.ends = c.now + linger
+		e.key[5] |= endingBit
+		e.seen = c.now + min(linger, c.wait)
 		c.pushEnding(i)
 	}
 }
@@ -229,16 +208,19 @@ func (c *Cache) setClock(t netflow.Timestamp, emit func(*netflow.Record)) {
 
 // over reports whether a packet cannot belong to the flow e, though it has the same key.
 func (c *Cache) over(e *entry, p *Packet) bool {
-	if max(e.last, p.Time)-min(e.start, p.Time) > c.active || c.now-e.seen > c.wait {
+	switch {
+	case max(e.last, p.Time)-min(e.start, p.Time) > c.active, e.packets == math.MaxUint32:
 		return true
+	case e.ending():
+		return c.now > e.seen || p.TCPFlags&netflow.TCPSyn != 0
 	}
-	return e.ending && (c.now > e.ends || p.TCPFlags&netflow.TCPSyn != 0)
+	return c.now-e.seen > c.wait
 }
 
 // reason says why the flow e ends; otherwise is the reason if it would not do so by itself.
 func (c *Cache) reason(e *entry, otherwise uint8) uint8 {
 	switch {
-	case e.ending:
+	case e.ending():
 		return netflow.EndReasonEndOfFlow
 	case c.now-e.seen > c.wait:
 		return c.waitReason
@@ -258,7 +240,7 @@ func (c *Cache) insert(hash uint32, k *key, t netflow.Timestamp, emit func(*netf
 		i = c.used
 		c.used++
 	}
-	c.slab[i] = entry{key: *k, start: t, last: t, seen: c.now, hash: hash}
+	c.slab[i] = entry{key: *k, start: t, last: t, seen: c.now}
 	if c.extra != nil {
 		c.extra.begin(i, false)
 	}
@@ -276,22 +258,25 @@ func (c *Cache) restart(i uint32, k *key, t netflow.Timestamp, reason uint8, emi
 	c.emit(i, reason, emit)
 	c.stats.Created++
 	if c.extra != nil {
-		c.extra.begin(i, !e.ending && c.now-e.seen <= c.wait)
+		c.extra.begin(i, !e.ending() && c.now-e.seen <= c.wait)
 	}
-	if e.ending {
+	if e.ending() {
 		c.unlink(i)
-		e.ending = false
+		e.key[5] &^= endingBit
 		e.seen = c.now
 		c.place(i)
 	}
+	prev := e.prev()
 	e.key, e.start, e.last = *k, t, t
-	e.packets, e.bytes, e.flags = 0, 0, 0
+	e.setPrev(prev)
+	e.packets, e.bytes = 0, 0
 }
 
 // remove emits a flow and frees its entry.
 func (c *Cache) remove(i uint32, reason uint8, emit func(*netflow.Record)) {
 	e := &c.slab[i]
-	c.deleteSlot(e.hash, i)
+	masked := e.key.and(&c.mask)
+	c.deleteSlot(c.hasher.sum(&masked), i)
 	c.unlink(i)
 	c.stats.Flows--
 	c.emit(i, reason, emit)

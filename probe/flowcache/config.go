@@ -15,8 +15,8 @@ type Config struct {
 	Active time.Duration
 	// Inactive is the time without packets after which a flow ends.
 	Inactive time.Duration
-	// TCPExpiry ends a flow of TCP one second after a FIN or RST was seen in it. It has effect only while Key contains
-	// KeyFiveTuple: a coarser flow is more than one connection.
+	// TCPExpiry ends a flow of TCP one second after a FIN or RST was seen in it, or sooner if the timeouts are shorter. It
+	// has effect only while Key contains KeyFiveTuple: a coarser flow is more than one connection.
 	TCPExpiry bool
 	// Key tells flows apart.
 	Key KeyFields
@@ -42,9 +42,9 @@ const (
 	DefaultInactive = 15 * time.Second
 )
 
-// BytesPerFlow is the most memory a flow takes: its entry, and two to four slots of the hash table, whose size is a
-// power of two; while the table doubles, half as many slots again.
-const BytesPerFlow = entrySize + 6*8
+// BytesPerFlow is the most memory a flow takes: its entry, and one and a half to three slots of the hash table, whose size
+// is a power of two. While the table doubles, the old one is there for a moment too.
+const BytesPerFlow = entrySize + 3*8
 
 // BytesPerFlow is the most memory a flow takes, with what Details, TCPMetrics and Biflow need.
 func (cfg Config) BytesPerFlow() int { return BytesPerFlow + cfg.extraBytes() }

@@ -97,8 +97,8 @@ func (f KeyFields) mask() key {
 	set(KeyTOS, 5, 0xff<<48)
 	set(KeyVLAN, 5, 0xffff)
 	m[5] |= 0xff << 40
-	set(KeySrcMAC, 6, ^uint64(0))
-	set(KeyDstMAC, 7, ^uint64(0))
+	set(KeySrcMAC, 6, macBits)
+	set(KeyDstMAC, 7, macBits)
 	return m
 }
 

@@ -75,7 +75,7 @@ func (m *model) add(p *flowcache.Packet) {
 	var fins [2]bool
 	if f := m.flows[key]; f != nil {
 		span := max(f.rec.End, p.Time) - min(f.rec.Start, p.Time)
-		if span > m.active || m.now-f.seen > m.wait || f.ends != 0 && (m.now > f.ends || p.TCPFlags&netflow.TCPSyn != 0) {
+		if span > m.active || f.ends == 0 && m.now-f.seen > m.wait || f.ends != 0 && (m.now > f.ends || p.TCPFlags&netflow.TCPSyn != 0) {
 			goesOn := m.now-f.seen <= m.wait && f.ends == 0
 			m.end(key, netflow.EndReasonActive)
 			if goesOn {
@@ -107,7 +107,7 @@ func (m *model) add(p *flowcache.Packet) {
 	f.count(p, back, m.details)
 	f.seen = m.now
 	if m.tcp && f.ends == 0 && p.TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 && (!m.biflow || f.closed(p)) {
-		f.ends = m.now + 1e6
+		f.ends = m.now + min(1e6, m.wait)
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *Cache) Stats() Stats {
 func (c *Cache) emit(i uint32, reason uint8, emit func(*netflow.Record)) {
 	e := &c.slab[i]
 	c.stats.Emitted[reason]++
-	c.stats.EmittedPackets += e.packets
+	c.stats.EmittedPackets += uint64(e.packets)
 	c.stats.EmittedBytes += e.bytes
 	r := &c.record
 	*r = netflow.Record{
@@ -42,15 +42,15 @@ func (c *Cache) emit(i uint32, reason uint8, emit func(*netflow.Record)) {
 		End:       e.last,
 		SrcAddr:   e.key.addr(0),
 		DstAddr:   e.key.addr(2),
-		Packets:   e.packets,
+		Packets:   uint64(e.packets),
 		Bytes:     e.bytes,
 		Input:     uint32(e.key[4]),
 		SrcPort:   uint16(e.key[4] >> 48),
 		DstPort:   uint16(e.key[4] >> 32),
-		TCPFlags:  e.flags,
+		TCPFlags:  e.flags(),
 		VLAN:      uint16(e.key[5]),
-		SrcMAC:    netflow.MACFrom(e.key[6]),
-		DstMAC:    netflow.MACFrom(e.key[7]),
+		SrcMAC:    netflow.MACFrom(e.key[6] & macBits),
+		DstMAC:    netflow.MACFrom(e.key[7] & macBits),
 		IPVersion: uint8(e.key[5] >> 40),
 		Proto:     uint8(e.key[5] >> 56),
 		TOS:       uint8(e.key[5] >> 48),

@@ -6,19 +6,20 @@ import (
 	"github.com/caprock-net/caprock/netflow"
 )
 
-// The table of slots: open addressing with linear probing, a power of two in size, at most half full. It starts small, so
+// The table of slots: open addressing with linear probing, a power of two in size, at most two thirds full. It starts small, so
 // that few flows stay in the CPU's cache, and doubles; it never shrinks. Deleting shifts the slots behind back, there are
 // no tombstones to pile up.
 
 // minSlots is the size a table starts with, unless fewer are enough.
 const minSlots = 1 << 12
 
-// maxProbe bounds how far from its home a slot is put. With secret hashes and a table at most half full the longest run
-// of a million flows has about 70 slots; beyond the bound the flow at home is ended to make room (EndReasonResources).
-const maxProbe = 128
+// maxProbe bounds how far from its home a slot is put. With secret hashes and a table at most two thirds full a slot that
+// far away is to be expected once in ten thousand times that a table fills with a million flows (the chance falls by a
+// factor of e every 14 slots); beyond the bound the flow at home is ended to make room (EndReasonResources).
+const maxProbe = 320
 
-// slotsFor is the size of the table for n flows: at least twice as many slots.
-func slotsFor(n int) int { return 1 << bits.Len(uint(2*n-1)) }
+// slotsFor is the size of the table for n flows: at least half as many slots again.
+func slotsFor(n int) int { return 1 << bits.Len(uint(n+(n+1)/2-1)) }
 
 // find returns the entry with the key k, or 0.
 func (c *Cache) find(hash uint32, k *key) uint32 {
@@ -38,7 +39,7 @@ func (c *Cache) find(hash uint32, k *key) uint32 {
 
 // putSlot enters an entry that is not in the table.
 func (c *Cache) putSlot(hash, i uint32, emit func(*netflow.Record)) {
-	if 2*c.stats.Flows > len(c.slots) {
+	if 3*c.stats.Flows > 2*len(c.slots) {
 		c.grow()
 	}
 	mask := uint32(len(c.slots) - 1)

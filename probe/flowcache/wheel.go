@@ -61,9 +61,10 @@ func (c *Cache) place(i uint32) {
 	tick := w.tickOf(e.seen + c.wait)
 	w.oldest = min(w.oldest, tick)
 	list := w.list(tick)
-	e.prev, e.next = headBit|list, w.heads[list]
+	e.setPrev(headBit | list)
+	e.next = w.heads[list]
 	if e.next != 0 {
-		c.slab[e.next].prev = i
+		c.slab[e.next].setPrev(i)
 	}
 	w.heads[list] = i
 }
@@ -74,13 +75,13 @@ func (c *Cache) pushEnding(i uint32) {
 	e := &c.slab[i]
 	e.next = 0
 	if w.tail != 0 {
-		e.prev = w.tail
+		e.setPrev(w.tail)
 		c.slab[w.tail].next = i
 	} else {
 		last := uint32(len(w.heads) - 1)
-		e.prev = headBit | last
+		e.setPrev(headBit | last)
 		w.heads[last] = i
-		w.due = min(w.due, e.ends+1)
+		w.due = min(w.due, e.seen+1)
 	}
 	w.tail = i
 	w.ending++
@@ -90,20 +91,21 @@ func (c *Cache) pushEnding(i uint32) {
 func (c *Cache) unlink(i uint32) {
 	w := &c.wheel
 	e := &c.slab[i]
+	prev := e.prev()
 	if e.next != 0 {
-		c.slab[e.next].prev = e.prev
+		c.slab[e.next].setPrev(prev)
 	} else if w.tail == i {
-		w.tail = e.prev
-		if e.prev&headBit != 0 {
+		w.tail = prev
+		if prev&headBit != 0 {
 			w.tail = 0
 		}
 	}
-	if e.prev&headBit != 0 {
-		w.heads[e.prev&^headBit] = e.next
+	if prev&headBit != 0 {
+		w.heads[prev&^headBit] = e.next
 	} else {
-		c.slab[e.prev].next = e.next
+		c.slab[prev].next = e.next
 	}
-	if e.ending {
+	if e.ending() {
 		w.ending--
 	}
 }
@@ -112,12 +114,12 @@ func (c *Cache) unlink(i uint32) {
 // fallen behind by more than a second.
 func (c *Cache) sweep(limit int, emit func(*netflow.Record)) {
 	w := &c.wheel
-	if w.tail != 0 && c.now-c.slab[w.heads[len(w.heads)-1]].ends > late || int64(c.now)-w.tick<<w.shift > late || limit < 0 {
+	if w.tail != 0 && c.now-c.slab[w.heads[len(w.heads)-1]].seen > late || int64(c.now)-w.tick<<w.shift > late || limit < 0 {
 		limit = math.MaxInt
 	}
 	for w.tail != 0 {
 		i := w.heads[len(w.heads)-1]
-		if c.slab[i].ends >= c.now {
+		if c.slab[i].seen >= c.now {
 			break
 		}
 		if limit == 0 {
@@ -148,7 +150,7 @@ func (c *Cache) sweep(limit int, emit func(*netflow.Record)) {
 	w.oldest = max(w.oldest, w.tick)
 	w.due = netflow.Timestamp(w.tick) << w.shift
 	if w.tail != 0 {
-		w.due = min(w.due, c.slab[w.heads[len(w.heads)-1]].ends+1)
+		w.due = min(w.due, c.slab[w.heads[len(w.heads)-1]].seen+1)
 	}
 }
 
