@@ -30,11 +30,11 @@ type part struct {
 	run  func(context.Context, *settings) error
 }
 
-var parts = []part{{"probe", benchProbe}, {"flood", benchFlood}, {"collector", benchCollector}, {"query", benchQuery}}
+var parts = []part{{"probe", benchProbe}, {"flood", benchFlood}, {"live", benchLive}, {"collector", benchCollector}, {"query", benchQuery}}
 
 func main() {
 	var s settings
-	flag.StringVar(&s.bin, "bin", "bin", "folder with our programs, flowblast and tracegen")
+	flag.StringVar(&s.bin, "bin", "bin", "folder with our programs, flowblast, frameblast and tracegen")
 	flag.StringVar(&s.work, "work", "", "folder for scratch files (several GB)")
 	flag.StringVar(&s.goflow, "goflow2", "", "the goflow2 program, if there is one")
 	flag.IntVar(&s.rounds, "rounds", 3, "turns of each contender")
