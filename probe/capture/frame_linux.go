@@ -59,6 +59,9 @@ func cook(p packet, sll *unix.RawSockaddrLinklayer, tagged bool, tpid uint16) []
 	}
 	b := p.from(before)
 	if tagged {
+		if tagInFront(protocol, b[before:], int(p.Len)) {
+			protocol = unix.ETH_P_8021Q
+		}
 		binary.BigEndian.PutUint16(b[cookedLen:], uint16(p.Hv1.Vlan_tci))
 		binary.BigEndian.PutUint16(b[cookedLen+2:], protocol)
 		protocol = tpid
@@ -69,6 +72,43 @@ func cook(p packet, sll *unix.RawSockaddrLinklayer, tagged bool, tpid uint16) []
 	copy(b[6:14], sll.Addr[:])
 	binary.BigEndian.PutUint16(b[14:], protocol)
 	return b
+}
+
+// tagInFront reports whether a cooked packet begins with what is left of a second VLAN tag: its TCI and the EtherType. From
+// Linux 6.11 on (seen with 6.18) the kernel names the protocol behind all tags, takes off the outermost one, and leaves the
+// others in front of the packet without saying so, nor what the first one's TPID was. Older kernels name the tag. An
+// EtherType in the right place may be the length of an IPv4 packet or the flow label of an IPv6 one: the length of the packet
+// tells.
+func tagInFront(protocol uint16, b []byte, length int) bool {
+	if protocol == unix.ETH_P_8021Q || protocol == unix.ETH_P_8021AD {
+		return false
+	}
+	for at := 0; at+tagLen <= len(b); at += tagLen {
+		switch binary.BigEndian.Uint16(b[at+2:]) {
+		case protocol:
+			behind := at + tagLen
+			if protocol != unix.ETH_P_IP && protocol != unix.ETH_P_IPV6 || ipLength(protocol, b[behind:])+behind == length {
+				return true
+			}
+			return ipLength(protocol, b[behind:]) > 0 && ipLength(protocol, b) != length
+		case unix.ETH_P_8021Q, unix.ETH_P_8021AD:
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// ipLength is the length that an IP packet claims, or 0 if b begins no packet of the protocol's version.
+func ipLength(protocol uint16, b []byte) int {
+	switch {
+	case len(b) < 6:
+	case protocol == unix.ETH_P_IP && b[0]>>4 == 4:
+		return int(binary.BigEndian.Uint16(b[2:]))
+	case protocol == unix.ETH_P_IPV6 && b[0]>>4 == 6:
+		return 40 + int(binary.BigEndian.Uint16(b[4:]))
+	}
+	return 0
 }
 
 // linkType tells what the frames of an interface are by its ARPHRD_ value. Where a raw socket would give headers of many
