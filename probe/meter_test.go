@@ -123,3 +123,99 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations a packet", n)
 	}
 }
+
+// feed is a live source of frames at given times, which never come to an end of their own: the machine's clock is not used.
+type feed struct {
+	fake
+	next func() (netflow.Timestamp, []byte, bool)
+}
+
+func (s *feed) Next(f *capture.Frame) error {
+	at, data, ok := s.next()
+	if !ok {
+		return io.EOF
+	}
+	*f = capture.Frame{Time: at, WireLen: 60, Data: data, Interface: 3, Link: dissect.LinkEthernet}
+	return nil
+}
+
+// TestIdleFlowLeaves: whatever comes from the interface, a flow is on its way to the collectors two seconds after its
+// timeout, in the time of the packets, and flows do not leave in bursts.
+func TestIdleFlowLeaves(t *testing.T) {
+	const flows, spread = 2000, 20 * second // flows of one packet in the first seconds
+	arp := make([]byte, 60)
+	arp[12], arp[13] = 8, 6
+	udp := func(n int) []byte {
+		b := make([]byte, 60)
+		copy(b[12:], []byte{8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, byte(n >> 8), byte(n), 192, 0, 2, 1, 4, 0, 0, 53, 0, 8})
+		return b
+	}
+	for name, c := range map[string]struct {
+		after  netflow.Timestamp // between the frames behind them
+		frame  []byte
+		sample string
+	}{
+		"one flow that goes on, slowly": {after: 90_000, frame: udp(1 << 15)}, // never idle long enough for the machine's clock
+		"one flow that goes on, fast":   {after: 100, frame: udp(1 << 15)},
+		"not IP":                        {after: 50_000, frame: arp},
+		"hardly any is sampled":         {after: 1000, frame: udp(1 << 15), sample: "100000"},
+		"no flow is sampled":            {after: 20_000, frame: udp(1 << 15), sample: "hash:4294967295"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &feed{}
+			p, m := fakeProbe(t, &f.fake)
+			m.sources[0].source = f
+			const begin = 1_700_000_000 * second
+			at := netflow.Timestamp(begin)
+			i := 0
+			f.next = func() (netflow.Timestamp, []byte, bool) {
+				if i++; i <= flows {
+					at += spread / flows
+					return at, udp(i), true
+				}
+				if i == flows+1 && c.sample != "" {
+					s, _ := ParseSample(c.sample)
+					m.sampler, m.flows = newSampler(&s), newFlowSampler(&s)
+				}
+				at += c.after
+				return at, c.frame, at < begin+40*second
+			}
+			var late, burst netflow.Timestamp
+			seen := 0
+			var inSecond [60]int
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
+					for _, chunk := range chunks {
+						for j := range chunk.flows {
+							r := &chunk.flows[j]
+							if r.SrcAddr[14]&0x80 != 0 || r.EndReason != netflow.EndReasonIdle {
+								continue
+							}
+							seen++
+							late = max(late, chunk.now-r.End-15*second)
+							inSecond[(chunk.now-begin)/second%60]++
+						}
+						p.queue.release(chunk)
+					}
+				}
+			}()
+			if err := m.run(m.sources[0]); err != nil {
+				t.Fatal(err)
+			}
+			m.flush()
+			p.queue.close()
+			<-done
+			for _, n := range inSecond {
+				burst = max(burst, netflow.Timestamp(n))
+			}
+			if late > 2*second || seen < flows-1 {
+				t.Errorf("%d of %d flows left, at most %d µs after their timeout, want 2 s", seen, flows, late)
+			}
+			if want := netflow.Timestamp(flows/int(spread/second)) * 5 / 2; burst > want {
+				t.Errorf("%d flows left in a second, want at most %d", burst, want)
+			}
+		})
+	}
+}
