@@ -24,7 +24,20 @@ type flowKey struct {
 	srcPort, dstPort uint16
 }
 
-func (k flowKey) reverse() flowKey { return flowKey{k.dst, k.src, k.proto, k.dstPort, k.srcPort} }
+// reverse is the key of the way back; of ICMP, for an echo request or a reply.
+func (k flowKey) reverse() flowKey {
+	if k.proto != 1 && k.proto != 58 {
+		return flowKey{k.dst, k.src, k.proto, k.dstPort, k.srcPort}
+	}
+	kind := k.dstPort >> 8
+	switch kind {
+	case 0, 8:
+		kind ^= 8
+	case 128, 129:
+		kind ^= 1
+	}
+	return flowKey{k.dst, k.src, k.proto, 0, kind<<8 | k.dstPort&0xff}
+}
 
 // flowSum is what is counted of a flow. Times are milliseconds since 1970.
 type flowSum struct {
