@@ -143,7 +143,7 @@ func (p *consoleMeter) Cache() console.Cache {
 		c.Flows += s.Flows
 		c.Failures += s.Evicted
 	}
-	c.Bytes = int64(c.Flows) * int64(p.cfg.Cache.BytesPerFlow())
+	c.Bytes = int64(c.Flows) * int64(p.cfg.cacheConfig().BytesPerFlow())
 	return c
 }
 

@@ -45,6 +45,12 @@ followed always; mpls also looks into Ethernet behind labels, and labels in IP, 
 found the outer packet is metered, and counted in the summary. Deep headers may need a larger --snaplen. The archive
 and --bpf see the packets as they are on the wire.
 
+With --biflow both directions of a conversation are one flow, whose source is who sent the first packet (or is answered by
+it: SYN/ACK, echo reply); TOS is not in the key then. IPFIX carries it whole (RFC 5103), v9, v5 and v1 as two flows. With
+--tcp-metrics flows of TCP tell the round-trip time from SYN to the handshake's last ACK, and segments with payload, SYN or
+FIN that were seen before, or that fill a gap older than the round-trip time. With --sample one frame in N is metered, or
+one conversation in N (hash); counters are not multiplied, collectors are told N, and the rest is counted as not sampled.
+
 When everything is open the process gives up what it does not need: root becomes the user nobody (--user), without
 capabilities; on Linux Landlock and a seccomp filter, on OpenBSD pledge and unveil leave it the captures, the sockets and
 the files it has been given, and no other files, programs or sockets.
@@ -74,6 +80,7 @@ const examples = `  probe -i eth0 -e 192.0.2.9:2055
   probe -i eth0 -e 192.0.2.9:2055 --bpf 'net 10/8 and not port 22'
   tcpdump -i em0 -w - | probe -r - -e 192.0.2.9:2055
   probe -r a.pcap b.pcap --summary json
+  probe -i eth0 -e 192.0.2.9:2055 --biflow --tcp-metrics --sample hash:10
   probe -i 'ppp*' -e 192.0.2.9:2055
   probe -i eth0 --tap eth1
   probe -i eth0 -e 192.0.2.9:2055 --archive /var/packets --archive-max 200GiB`

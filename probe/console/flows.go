@@ -19,9 +19,22 @@ func (c *Console) writeCache(out io.Writer) error {
 		"  Active flows timeout in %d minutes\n  Inactive flows timeout in %d seconds\n\n"+
 		"SrcIf         SrcIPaddress    DstIf         DstIPaddress    Pr SrcP DstP  Pkts\n",
 		cache.Bytes, cache.Flows, cache.Failures, cache.Active/time.Minute, cache.Inactive/time.Second)
+	row := func(srcIf string, src, dst netflow.Addr, proto uint8, srcPort, dstPort uint16, packets uint64) {
+		_, err = fmt.Fprintf(w, "%-13s %-15s %-13s %-15s %02x %04x %04x %5d\n", srcIf, src, "<?>", dst, proto, srcPort, dstPort, packets)
+	}
 	c.meter.Flows(func(srcIf string, r *netflow.Record) bool {
-		_, err = fmt.Fprintf(w, "%-13s %-15s %-13s %-15s %02x %04x %04x %5d\n",
-			srcIf, r.SrcAddr, "<?>", r.DstAddr, r.Proto, r.SrcPort, r.DstPort, r.Packets)
+		if r.Packets > 0 {
+			row(srcIf, r.SrcAddr, r.DstAddr, r.Proto, r.SrcPort, r.DstPort, r.Packets)
+		}
+		if r.ReversePackets > 0 { // the other direction of a biflow
+			src, dst := r.DstPort, r.SrcPort
+			if reply, ok := netflow.ICMPReply(r.Proto, r.ICMPType); ok {
+				src, dst = 0, uint16(reply)<<8|uint16(r.ICMPCode)
+			} else if r.Proto == netflow.ProtoICMP || r.Proto == netflow.ProtoICMPv6 {
+				src, dst = r.SrcPort, r.DstPort
+			}
+			row(srcIf, r.DstAddr, r.SrcAddr, r.Proto, src, dst, r.ReversePackets)
+		}
 		return err == nil
 	})
 	if err != nil {
@@ -44,6 +57,9 @@ type flow struct {
 	TCPFlags uint16    `json:"tcp_flags"`
 	Packets  uint64    `json:"packets"`
 	Bytes    uint64    `json:"bytes"`
+
+	ReversePackets uint64 `json:"reverse_packets,omitempty"` // of biflows
+	ReverseBytes   uint64 `json:"reverse_bytes,omitempty"`
 }
 
 func (c *Console) cacheJSON(out io.Writer) error {
@@ -54,6 +70,7 @@ func (c *Console) cacheJSON(out io.Writer) error {
 		c.meter.Flows(func(srcIf string, r *netflow.Record) bool {
 			return emit(flow{
 				srcIf, r.Start.Time(), r.End.Time(), r.SrcAddr.String(), r.DstAddr.String(), r.SrcPort, r.DstPort, r.Proto, r.TOS, r.TCPFlags, r.Packets, r.Bytes,
+				r.ReversePackets, r.ReverseBytes,
 			})
 		})
 	})
