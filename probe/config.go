@@ -64,6 +64,7 @@ func DefaultConfig() Config {
 			MTU:             export.DefaultMTU,
 			TemplateEvery:   export.DefaultTemplateEvery,
 			TemplatePackets: export.DefaultTemplatePackets,
+			Options:         export.DefaultOptions,
 		},
 	}
 }

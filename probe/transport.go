@@ -22,5 +22,6 @@ func (p *Probe) exportConfig() export.Config {
 	if len(p.cfg.Files) > 0 && e.Wait == 0 {
 		e.Wait = ReplayWait
 	}
+	p.describe(&e)
 	return e
 }

@@ -138,6 +138,7 @@ func newOptions() (*options, *cobra.Command) {
 	completeDecap(cmd)
 	completeMetering(cmd)
 	completeFields(cmd, &o.config)
+	completeOptions(cmd)
 	complete("protocol", []string{"ipfix", "v9", "v5", "v1"})
 	_ = cmd.RegisterFlagCompletionFunc("interface", completeInterface)
 	return o, cmd
@@ -160,6 +161,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	registerMetering(f, c)
 	f.DurationVar(&c.Export.TemplateEvery, "template-refresh", c.Export.TemplateEvery, "UDP; ipfix, v9: send the templates again after `DURATION`")
 	f.IntVar(&c.Export.TemplatePackets, "template-packets", c.Export.TemplatePackets, "UDP; ipfix, v9: and after `N` datagrams")
+	registerOptions(f, &c.Export)
 	f.IntVar(&c.Export.MTU, "mtu", c.Export.MTU, "make datagrams and messages of at most `N` bytes of payload")
 	f.Var(&o.rate, "max-rate", fmt.Sprintf("send at most `N` datagrams a second to each collector by UDP; 0: no limit; auto: 0 live, %d from files", probe.DefaultReplayRate))
 	f.Uint32Var(&c.Export.Domain, "domain", 0, "be `N` to the collector: observation domain, v9 source id, or v5 engine type << 8 | id")

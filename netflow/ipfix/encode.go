@@ -15,6 +15,7 @@ type EncoderConfig struct {
 	MaxBytes         int           // greatest length of a message, at least MinBytes
 	Domain           uint32        // observation domain id of the header
 	Sampling         uint32        // one packet in Sampling was metered; told in options data when above 1
+	SamplingRandom   bool          // chosen at random, and not every so many
 	TemplateEvery    time.Duration // a template is resent when it was last sent so long ago, in the time of the flows
 	TemplateMessages int           // or so many messages ago; at least 1
 	TCPMetrics       bool          // flows may have TCP's round-trip time and retransmissions, to be sent when they do
@@ -37,6 +38,7 @@ const MinBytes = 512
 // for two-way flows. It is not for concurrent use.
 type Encoder struct {
 	domain   uint32
+	maxBytes int
 	builder  *message.Builder
 	fields   *fields.List
 	layouts  layout.Layout // mask of those that are used
@@ -59,20 +61,9 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 		b.Templates, b.MaxBytes = cfg.Fields.Templates(), max(b.MaxBytes, cfg.Fields.MinBytes())
 	}
 	if cfg.Sampling > 1 {
-		b.Options, b.OptionsData = samplingOptions(cfg.Domain, cfg.Sampling)
+		b.Options, b.OptionsData = samplingOptions(&cfg)
 	}
-	return &Encoder{domain: cfg.Domain, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
-}
-
-// samplingOptions tells for the observation domain (scope 149) samplingInterval (34) and samplingAlgorithm (35), 1 being
-// one packet in every so many. RFC 5477 would rather have 304, 305 and 306; but some collectors take 305 alone for the
-// rate, which makes it 1, and others take 306, which makes it one too many, while 34 misleads none.
-func samplingOptions(domain, rate uint32) (message.Template, []byte) {
-	const id = optionsTemplate
-	t := message.Template{ID: id, Size: 9, Record: []byte{byte(id >> 8), byte(id & 0xff), 0, 3, 0, 1, 0, 149, 0, 4, 0, 34, 0, 4, 0, 35, 0, 1}}
-	data := binary.BigEndian.AppendUint32(nil, domain)
-	data = append(binary.BigEndian.AppendUint32(data, rate), 1)
-	return t, data
+	return &Encoder{domain: cfg.Domain, maxBytes: b.MaxBytes, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
 }
 
 // Len returns the number of flow records in the message at hand.

@@ -7,10 +7,7 @@ import (
 	"github.com/caprock-net/caprock/netflow/internal/layout"
 )
 
-const (
-	groups          = layout.ICMP | layout.Link | layout.Route | layout.Both
-	optionsTemplate = layout.FirstTemplate + uint16(2*layout.Both)
-)
+const groups = layout.ICMP | layout.Link | layout.Route | layout.Both
 
 // own is the fields that differ from those of NetFlow v9.
 var own = layout.Own{

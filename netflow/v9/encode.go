@@ -16,6 +16,7 @@ type EncoderConfig struct {
 	MaxBytes         int           // greatest length of a datagram, at least MinBytes
 	SourceID         uint32        // of the header
 	Sampling         uint32        // one packet in Sampling was metered; told in options data when above 1
+	SamplingRandom   bool          // chosen at random, and not every so many
 	TemplateEvery    time.Duration // a template is resent when it was last sent so long ago, in the time of the flows
 	TemplateMessages int           // or so many datagrams ago; at least 1
 	TCPMetrics       bool          // flows may have TCP's round-trip time and retransmissions, to be sent when they do
@@ -35,6 +36,7 @@ const MinBytes = 512
 // address family instead. It is not for concurrent use.
 type Encoder struct {
 	sourceID uint32
+	maxBytes int
 	clock    uptime.Clock
 	builder  *message.Builder
 	fields   *fields.List
@@ -58,19 +60,9 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 		b.Templates, b.MaxBytes = cfg.Fields.Templates(), max(b.MaxBytes, cfg.Fields.MinBytes())
 	}
 	if cfg.Sampling > 1 {
-		b.Options, b.OptionsData = samplingOptions(cfg.Sampling)
+		b.Options, b.OptionsData = samplingOptions(&cfg)
 	}
-	return &Encoder{sourceID: cfg.SourceID, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
-}
-
-// samplingOptions tells for the whole system (scope type 1) samplingInterval (34) and samplingAlgorithm (35), 1 being one
-// packet in every so many. The lengths in an options template are bytes of specifiers (RFC 3954 section 6.1).
-func samplingOptions(rate uint32) (message.Template, []byte) {
-	const id = optionsTemplate
-	t := message.Template{ID: id, Size: 9, Record: []byte{byte(id >> 8), byte(id & 0xff), 0, 4, 0, 8, 0, 1, 0, 4, 0, 34, 0, 4, 0, 35, 0, 1}}
-	data := make([]byte, 4, 9) // the scope's value: there is one system
-	data = append(binary.BigEndian.AppendUint32(data, rate), 1)
-	return t, data
+	return &Encoder{sourceID: cfg.SourceID, maxBytes: b.MaxBytes, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
 }
 
 // Len returns the number of flow records in the datagram at hand.
@@ -127,15 +119,24 @@ func (e *Encoder) AppendMessage(dst []byte, now netflow.Timestamp) []byte {
 	if e.builder.Len() == 0 {
 		return dst
 	}
-	seconds, sysUptime := e.clock.Header(now)
 	at := len(dst)
+	dst = e.appendHeader(dst, &e.clock, now)
+	dst, counts := e.builder.AppendSets(dst, now)
+	return e.complete(dst, at, counts)
+}
+
+func (e *Encoder) appendHeader(dst []byte, clock *uptime.Clock, now netflow.Timestamp) []byte {
+	seconds, sysUptime := clock.Header(now)
 	dst = append(dst, 0, netflow.VersionV9, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, sysUptime)
 	dst = binary.BigEndian.AppendUint32(dst, seconds)
 	dst = binary.BigEndian.AppendUint32(dst, e.sequence)
-	dst = binary.BigEndian.AppendUint32(dst, e.sourceID)
-	dst, counts := e.builder.AppendSets(dst, now)
-	// The count is of records of every kind (RFC 3954 section 5.1); goflow2 loses flows when it is smaller.
+	return binary.BigEndian.AppendUint32(dst, e.sourceID)
+}
+
+// complete fills in the count of the datagram that begins at dst[at]: records of every kind (RFC 3954 section 5.1). goflow2
+// loses flows when it is smaller.
+func (e *Encoder) complete(dst []byte, at int, counts message.Counts) []byte {
 	binary.BigEndian.PutUint16(dst[at+2:], uint16(counts.Templates+counts.Options+counts.Flows))
 	e.sequence++
 	return dst

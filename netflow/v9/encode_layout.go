@@ -7,10 +7,7 @@ import (
 	"github.com/caprock-net/caprock/netflow/internal/layout"
 )
 
-const (
-	groups          = layout.ICMP | layout.Link | layout.Route // the reverse counters are IPFIX's
-	optionsTemplate = layout.FirstTemplate + uint16(layout.Both)
-)
+const groups = layout.ICMP | layout.Link | layout.Route // the reverse counters are IPFIX's
 
 // own is the fields that differ from IPFIX's. ICMP of IPv6 has its type and code apart (178, 179): nfcapd does not find
 // them in 139.

@@ -20,6 +20,7 @@ type Interface struct {
 	Name  string
 	Index int
 	MTU   int
+	Alias string // ip link set NAME alias ...
 
 	hardware uint16 // ARPHRD_ value
 	lower    int    // interface of this namespace that its frames go through: a VLAN's parent, the other end of a veth; 0: none
@@ -36,6 +37,8 @@ func Interfaces() ([]Interface, error) {
 			switch a.Attr.Type {
 			case unix.IFLA_IFNAME:
 				i.Name = string(bytes.TrimRight(a.Value, "\x00"))
+			case unix.IFLA_IFALIAS:
+				i.Alias = string(bytes.TrimRight(a.Value, "\x00"))
 			case unix.IFLA_MTU:
 				i.MTU = number(a.Value)
 			case unix.IFLA_LINK:

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/netflow/v5"
 )
 
@@ -49,6 +50,12 @@ type Config struct {
 	SamplingAlgorithm uint8
 	Logger            *slog.Logger // nil: silent
 
+	// Options are what collectors are told in options data of ipfix and v9, of Options; nil: DefaultOptions.
+	Options    []string
+	Interfaces func() []netflow.Interface // as of now; called by any goroutine. nil: there are none
+	Ignored    func() uint64              // packets seen and not metered, likewise
+	Boot       netflow.Timestamp          // when the system was started; 0: not known
+
 	// Resolve finds the addresses of a name, at least one; nil: as the system does.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
@@ -81,6 +88,10 @@ func (c Config) withDefaults() Config {
 	if c.Balance == "" {
 		c.Balance = Balances[0]
 	}
+	if c.Options == nil {
+		c.Options = DefaultOptions
+	}
+	c.Options = strings.Split(strings.Join(c.Options, ","), ",") // out of the environment they come as one
 	if c.QueueFlows == 0 {
 		c.QueueFlows = DefaultQueueFlows
 	}
@@ -156,5 +167,6 @@ func (c Config) Validate() error {
 	if c.MaxRate < 0 {
 		complain("rate %d: want datagrams a second, or 0 for no limit", c.MaxRate)
 	}
+	errs = append(errs, c.validateOptions())
 	return errors.Join(errs...)
 }

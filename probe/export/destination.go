@@ -56,6 +56,8 @@ type destination struct {
 	silent   time.Time // errors are not logged before
 	stats    DestinationStats
 
+	announcer announcer
+
 	resolver *resolver // nil in tests
 	dial     func(netip.AddrPort) (*net.UDPConn, error)
 	remote   netip.AddrPort
@@ -98,9 +100,7 @@ func (d *destination) connect(a netip.AddrPort) error {
 	}
 	d.socket, d.remote, d.deadline = conn, a, time.Time{}
 	d.stats.Remote, d.stats.Local = conn.RemoteAddr().String(), conn.LocalAddr().String()
-	if t, ok := d.encoder.(teller); ok {
-		t.ResendTemplates() // that is another collector, or to it we are
-	}
+	d.tellAgain() // that is another collector, or to it we are
 	return nil
 }
 
@@ -165,8 +165,16 @@ func newDestination(name string, enc encoder, s socket, cfg *Config) *destinatio
 	return &destination{
 		encoder: enc, socket: s, pacer: newPacer(cfg.MaxRate),
 		log: cfg.Logger.With("destination", name), buf: make([]byte, 0, cfg.MTU),
-		stats: DestinationStats{Destination: name},
+		stats: DestinationStats{Destination: name}, announcer: newAnnouncer(cfg),
 	}
+}
+
+// tellAgain has the next datagrams tell templates and options.
+func (d *destination) tellAgain() {
+	if t, ok := d.encoder.(teller); ok {
+		t.ResendTemplates()
+	}
+	d.announcer.again()
 }
 
 // add puts a flow, or a part of one, into the datagram at hand, and sends that first if the flow does not fit. It reports
@@ -191,6 +199,7 @@ func (d *destination) send(now netflow.Timestamp) {
 		return
 	}
 	d.follow()
+	d.announce(now)
 	d.buf = d.encoder.AppendMessage(d.buf[:0], now)
 	flows := d.stats.Buffered
 	d.stats.Buffered = Tally{}
@@ -199,6 +208,7 @@ func (d *destination) send(now netflow.Timestamp) {
 		lost := &d.stats.Lost[faultOf(err)]
 		lost.Datagrams++
 		lost.add(flows)
+		d.announcer.lost(now)
 		return
 	}
 	d.stats.Datagrams++
@@ -224,9 +234,7 @@ func (d *destination) write(p []byte) error {
 		switch {
 		case fault == FaultRefused && !refused:
 			refused = true
-			if t, ok := d.encoder.(teller); ok {
-				t.ResendTemplates() // whoever listens next will not have them
-			}
+			d.tellAgain() // whoever listens next will not know
 		case fault == FaultNoBuffers && try < bufferTries:
 			time.Sleep(time.Millisecond << try)
 		default:

@@ -107,13 +107,13 @@ func newEncoder(cfg *Config) encoder {
 	switch version := versions[cfg.Protocol]; version {
 	case netflow.VersionIPFIX:
 		return ipfix.NewEncoder(ipfix.EncoderConfig{
-			MaxBytes: cfg.MTU, Domain: cfg.Domain, Sampling: cfg.Sampling,
+			MaxBytes: cfg.MTU, Domain: cfg.Domain, Sampling: cfg.sampling(), SamplingRandom: cfg.SamplingAlgorithm == SamplingRandom,
 			TemplateEvery: cfg.TemplateEvery, TemplateMessages: cfg.TemplatePackets,
 			TCPMetrics: cfg.TCPMetrics, Fields: list,
 		})
 	case netflow.VersionV9:
 		return v9.NewEncoder(v9.EncoderConfig{
-			MaxBytes: cfg.MTU, SourceID: cfg.Domain, Sampling: cfg.Sampling,
+			MaxBytes: cfg.MTU, SourceID: cfg.Domain, Sampling: cfg.sampling(), SamplingRandom: cfg.SamplingAlgorithm == SamplingRandom,
 			TemplateEvery: cfg.TemplateEvery, TemplateMessages: cfg.TemplatePackets,
 			TCPMetrics: cfg.TCPMetrics, Fields: list,
 		})

@@ -314,7 +314,9 @@ func TestNfacctdUnderstandsUs(t *testing.T) {
 				})
 				time.Sleep(time.Second) // its plugin starts after its socket
 				flows, nows := traffic(1500, age.from)
-				replay(t, export.Config{Destinations: []string{addr}, Protocol: protocol, MaxRate: 1000}, flows, nows)
+				cfg := talkative(addr, protocol)
+				cfg.MTU, cfg.TemplatePackets, cfg.MaxRate, cfg.Sampling = 0, 0, 1000, 1
+				replay(t, cfg, flows, nows)
 				drained(t, addr)
 				said := stop()
 				if warned := regexp.MustCompile(`WARN.*|ERROR.*`).FindString(said); warned != "" {

@@ -61,6 +61,8 @@ type stream struct {
 	stuck   time.Time // since when the queue has been full without any progress; zero: it is not
 	silent  time.Time // errors are not logged before
 	stats   DestinationStats
+
+	announcer announcer
 }
 
 // newStream looks up the name; start connects.
@@ -72,7 +74,8 @@ func newStream(name string, e endpoint, cfg *Config, tlsConfig *tls.Config) (*st
 	s := &stream{
 		cfg: *cfg, resolver: r, patience: usualPatience, log: cfg.Logger.With("destination", name),
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}), queue: flowRing{bound: cfg.QueueFlows},
-		stats: DestinationStats{Destination: name, Remote: r.addresses()[0].String(), Stream: true},
+		stats:     DestinationStats{Destination: name, Remote: r.addresses()[0].String(), Stream: true},
+		announcer: newAnnouncer(cfg),
 	}
 	if e.transport == "tls" {
 		s.tls = serverConfig(tlsConfig, e.host)
@@ -142,6 +145,7 @@ func (s *stream) waitForRoom() bool {
 // lose counts flows that are not sent.
 func (s *stream) lose(f Fault, t Tally) {
 	s.stats.Lost[f].add(t)
+	s.announcer.lost(s.now)
 	if now := time.Now(); now.After(s.silent) {
 		s.silent = now.Add(s.patience.complain)
 		s.log.Warn("flows are lost", "fault", f.String(), "flows", s.stats.Lost[f].Flows)

@@ -180,13 +180,17 @@ func (s *stream) disconnected(tcp *tcpConn, broken bool) {
 // the time settle it gets the templates only.
 func (s *stream) send(ctx context.Context, conn connection, tcp *tcpConn, gone <-chan struct{}, settle time.Duration) error {
 	enc := ipfix.NewEncoder(ipfix.EncoderConfig{
-		MaxBytes: s.cfg.MTU, Domain: s.cfg.Domain, Sampling: s.cfg.Sampling, TemplateEvery: math.MaxInt64, TemplateMessages: math.MaxInt,
+		MaxBytes: s.cfg.MTU, Domain: s.cfg.Domain, Sampling: s.cfg.sampling(), SamplingRandom: s.cfg.SamplingAlgorithm == SamplingRandom,
+		TemplateEvery: math.MaxInt64, TemplateMessages: math.MaxInt,
 	})
 	buf := enc.AppendTemplates(make([]byte, 0, 1<<13), netflow.TimestampOf(time.Now()))
 	if err := s.write(conn, buf); err != nil {
 		return err
 	}
 	s.sent(tcp, len(buf))
+	if err := s.announce(conn, enc, true); err != nil {
+		return err
+	}
 	t := time.NewTimer(settle)
 	defer t.Stop()
 	select {
@@ -203,6 +207,9 @@ func (s *stream) send(ctx context.Context, conn connection, tcp *tcpConn, gone <
 			return err
 		}
 		s.sent(tcp, len(buf))
+		if err := s.announce(conn, enc, false); err != nil {
+			return err
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package main
 
 import "github.com/caprock-net/caprock/netflow"
 
+// began is when the first flow does.
+const began = netflow.Timestamp(1_780_000_000_123_000)
+
 // flow makes the i-th flow. The bits of i choose which groups of fields it has values for, so that 64 flows have all
 // combinations; its bytes are unique. Values are as large as their fields.
 func flow(i int) netflow.Record {
-	const began = netflow.Timestamp(1_780_000_000_123_000)
 	r := netflow.Record{
 		Start: began + netflow.Timestamp(i)*1_001_000, End: began + netflow.Timestamp(i)*1_001_000 + 59_999_000,
 		SrcPort: uint16(65535 - i), DstPort: uint16(1 + i), Proto: netflow.ProtoTCP, TOS: 0xb8, TCPFlags: 0x1b,

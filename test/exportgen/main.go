@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/export"
@@ -18,11 +19,16 @@ func main() {
 	n := flag.Int("flows", 500, "flows to send")
 	sampling := flag.Uint("sampling", 0, "tell that one packet in so many was metered")
 	flag.StringVar(&cfg.Protocol, "protocol", export.DefaultProtocol, "ipfix, v9, v5 or v1")
+	options := flag.String("options", "sampling", "what to tell in options data, separated by commas")
 	flag.IntVar(&cfg.MTU, "mtu", 700, "greatest datagram")
 	flag.IntVar(&cfg.TemplatePackets, "template-packets", 7, "send the templates again after so many datagrams")
 	flag.IntVar(&cfg.MaxRate, "max-rate", 2000, "datagrams a second")
 	flag.Parse()
-	cfg.Destinations, cfg.Sampling = []string{*to}, uint32(*sampling)
+	cfg.Destinations, cfg.Sampling, cfg.Options = []string{*to}, uint32(*sampling), strings.Split(*options, ",")
+	cfg.Boot, cfg.Ignored = began-86_400e6, func() uint64 { return 5 }
+	cfg.Interfaces = func() []netflow.Interface {
+		return []netflow.Interface{{Index: 1, Name: "eth0", Description: "to the ridge"}, {Index: 70_001, Name: "ppp17"}}
+	}
 	if err := run(cfg, *n); err != nil {
 		fmt.Fprintln(os.Stderr, "exportgen:", err)
 		os.Exit(1)

@@ -73,15 +73,17 @@ func compareMessage(t *testing.T, protocol string, m *protoproducer.ProtoProduce
 // reverse is the private enterprise number of the other direction, RFC 5103.
 const reverse = 29305
 
+// number reads an integer of up to 8 bytes.
+func number(b []byte) uint64 {
+	var padded [8]byte
+	copy(padded[8-min(len(b), 8):], b)
+	return binary.BigEndian.Uint64(padded[:])
+}
+
 // compareFields compares the value of every field of a record. An element that is not listed here is an error: whoever adds
 // one to a template says here what it is to hold.
 func compareFields(t *testing.T, protocol string, record []netflow.DataField, flows map[uint64]flow) {
 	t.Helper()
-	number := func(b []byte) uint64 {
-		var padded [8]byte
-		copy(padded[8-len(b):], b)
-		return binary.BigEndian.Uint64(padded[:])
-	}
 	var f flow
 	for _, x := range record {
 		if x.Pen == 0 && x.Type == 1 {

@@ -204,3 +204,76 @@ func TestGoflow2ReadsEveryLayout(t *testing.T) {
 		}
 	}
 }
+
+// TestGoflow2ReadsOptions: goflow2 finds what we tell about ourselves, loses no flow by it, and still knows the sampling rate.
+func TestGoflow2ReadsOptions(t *testing.T) {
+	type key struct {
+		scope uint64 // value of the first one
+		id    uint16
+	}
+	tests := []struct {
+		protocol string
+		want     map[key]any
+	}{
+		{"ipfix", map[key]any{
+			{1, 82}: "eth0", {1, 83}: "to the ridge", {70_001, 82}: "ppp17", {70_001, 83}: "",
+			{0, 34}: uint64(100), {0, 35}: uint64(1), {0, 164}: uint64(5),
+			{1, 166}: uint64(0), {1, 167}: uint64(0), {1, 168}: uint64(0), {1, 160}: uint64(1_780_000_000_123 - 86_400_000),
+		}},
+		{"v9", map[key]any{
+			{1, 82}: "eth0", {1, 83}: "to the ridge", {70_001, 82}: "ppp17", {70_001, 83}: "", {0, 34}: uint64(100), {0, 35}: uint64(1),
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.protocol, func(t *testing.T) {
+			flows, datagrams := export(t, "-protocol", tt.protocol, "-sampling", "100", "-options", "sampling,interfaces,statistics,system")
+			j := newJudge(t)
+			var length uint64
+			for i, d := range datagrams {
+				options := len(j.options)
+				messages := len(j.messages)
+				j.decode(t, d)
+				for _, r := range j.options[options:] {
+					for _, x := range r.OptionsValues { // what was sent before this announcement, or a few datagrams of it
+						switch v := number(x.Value.([]byte)); x.Type {
+						case 40:
+							if v > length || v+3000 < length {
+								t.Errorf("datagram %d: %d bytes exported, want about %d", i, v, length)
+							}
+						case 42:
+							if v != uint64(messages) {
+								t.Errorf("datagram %d: %d flows exported, want %d", i, v, messages)
+							}
+						}
+					}
+				}
+				length += uint64(len(d))
+			}
+			if want := expected(tt.protocol, flows); len(j.messages) != len(want) {
+				t.Errorf("goflow2 makes %d flows, want %d", len(j.messages), len(want))
+			}
+			for _, m := range j.messages {
+				if m.SamplingRate != 100 {
+					t.Fatalf("goflow2 takes %d for the sampling rate", m.SamplingRate)
+				}
+			}
+			got := map[key]any{}
+			for _, r := range j.options {
+				scope := number(r.ScopesValues[0].Value.([]byte))
+				for _, x := range r.OptionsValues {
+					value := x.Value.([]byte)
+					if x.Type == 82 || x.Type == 83 {
+						got[key{scope, x.Type}] = string(bytes.TrimRight(value, "\x00"))
+					} else {
+						got[key{scope, x.Type}] = number(value)
+					}
+				}
+			}
+			for k, want := range tt.want {
+				if got[k] != want {
+					t.Errorf("element %d of scope %d: goflow2 reads %v, want %v", k.id, k.scope, got[k], want)
+				}
+			}
+		})
+	}
+}

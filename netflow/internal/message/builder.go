@@ -135,8 +135,7 @@ func (b *Builder) open(now netflow.Timestamp, t int) bool {
 	return true
 }
 
-// setSize is the greatest length of a set with n bytes of records.
-func (b *Builder) setSize(n int) int { return setHeaderLen + n + b.cfg.Format.Align - 1 }
+func (b *Builder) setSize(n int) int { return b.cfg.Format.setSize(n) }
 
 // due compares times in both directions: replayed captures may step back by years.
 func (b *Builder) due(s *schedule, now netflow.Timestamp) bool {

@@ -1,0 +1,35 @@
+package probe
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/export"
+)
+
+// TestDescribe: collectors are told of the interfaces that are metered, and nothing of this system when it reads a capture.
+func TestDescribe(t *testing.T) {
+	loopback := func(list []netflow.Interface) bool {
+		return slices.ContainsFunc(list, func(i netflow.Interface) bool { return i.Name == "lo" || i.Name == "lo0" })
+	}
+	for _, tt := range []struct {
+		interfaces []string
+		want       bool
+	}{{[]string{"lo", "lo0"}, true}, {[]string{"any"}, true}, {[]string{"l*"}, true}, {[]string{"ppp*"}, false}} {
+		p := &Probe{cfg: Config{Interfaces: tt.interfaces}}
+		var e export.Config
+		p.describe(&e)
+		if got := e.Interfaces(); loopback(got) != tt.want {
+			t.Errorf("%v: %v", tt.interfaces, got)
+		}
+		if e.Boot == 0 || e.Ignored() != 0 {
+			t.Errorf("booted at %d, %d packets ignored", e.Boot, e.Ignored())
+		}
+	}
+	p := &Probe{cfg: Config{Files: []string{"a.pcap"}}}
+	var e export.Config
+	if p.describe(&e); e.Interfaces != nil || e.Boot != 0 || e.Ignored != nil {
+		t.Errorf("of a file: %+v", e)
+	}
+}
