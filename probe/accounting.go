@@ -121,6 +121,11 @@ func (p *consoleMeter) Sources() []console.Source {
 				stats = s.source.Stats()
 			}
 			source := console.Source{Name: s.name, Down: s.err != nil || s.gone, Received: s.counts.frames, Dropped: stats.Dropped}
+			if n := len(sources); s.whole != nil { // a ring of the one before
+				o := &sources[n-1]
+				o.Down, o.Received, o.Dropped = o.Down || source.Down, o.Received+source.Received, o.Dropped+source.Dropped
+				continue
+			}
 			if at := slices.IndexFunc(sources, func(o console.Source) bool { return s.wild && o.Name == s.name }); at >= 0 {
 				o := &sources[at]
 				o.Down, o.Received, o.Dropped = o.Down && source.Down, o.Received+source.Received, o.Dropped+source.Dropped

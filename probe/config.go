@@ -20,6 +20,7 @@ type Config struct {
 	Interfaces []string // to capture from; "any" on Linux; those of a pattern (IsPattern) as they come and go
 	Files      []string // capture files; "-" is standard input
 
+	Rings       int  // goroutines with a part of the packets each: rings of an interface (Linux), or meters of files; 0: 1
 	RingSize    int  // bytes of kernel buffer for each interface; 0: capture.DefaultRingSize
 	SnapLen     int  // bytes taken of each frame; 0: capture.DefaultSnapLen
 	Promiscuous bool // also meter frames that are not for this station
@@ -32,7 +33,7 @@ type Config struct {
 
 	Sample Sample // which packets are metered
 
-	Cache  flowcache.Config // how packets become flows; a table for each interface
+	Cache  flowcache.Config // how packets become flows; a table for each interface, which its rings divide
 	Export export.Config    // where they go; without destinations flows are counted and forgotten
 
 	Archive archive.Config // packets are kept too, if it has a folder
@@ -94,7 +95,7 @@ func (c *Config) Validate() error {
 		live.Interface = c.Interfaces[0]
 	}
 	cache := c.cacheConfig()
-	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Sample.validate(cache.TCPMetrics), cache.Validate(), c.Accounting.validate())
+	errs = append(errs, c.validatePatterns(), c.validateTap(), live.Validate(), c.Sample.validate(cache.TCPMetrics), cache.Validate(), c.Accounting.validate(), c.validateRings())
 	if c.Archive.Dir != "" {
 		errs = append(errs, c.Archive.Validate())
 	}

@@ -48,6 +48,7 @@ type meter struct {
 	matcher  *filter.Matcher   // of files; nil: every packet is metered
 	sampler  *sampler          // of frames; nil: all are metered
 	flows    *flowSampler      // nil: all flows are metered
+	workers  *workers          // they get the packets in place of cache; nil: there are none
 
 	decap     dissect.Tunnels // to look into
 	fragments *fragment.Table // nil: later fragments have no ports
@@ -60,6 +61,8 @@ type meter struct {
 	sources []*sourceState // the last one is being read
 	tapped  capture.TapCounts
 	refused export.Tally // flows that found the queue full
+	passed  uint64       // packets given to the workers
+	taken   uint64       // packets that this one has taken as a worker
 }
 
 // verdicts counts frames by what became of them.
@@ -85,6 +88,7 @@ func (v *verdicts) add(w verdicts) {
 // sourceState is a source and what came of it.
 type sourceState struct {
 	name   string
+	whole  *sourceState       // of which this is a part (a ring of an interface, or a worker of a file); nil: none
 	source capture.Source     // nil when it is at its end
 	feed   *account.Interface // of the accounting table; nil: there is none
 	counts verdicts
@@ -210,7 +214,12 @@ func (m *meter) commit(s *sourceState) {
 	if m.recorder != nil {
 		m.recorder.Commit(m.now)
 	}
-	m.cache.AddBatch(m.batch[:m.n], m.emit)
+	if m.workers != nil {
+		m.workers.share(s, m.now, m.batch[:m.n])
+		m.passed += uint64(m.n)
+	} else {
+		m.cache.AddBatch(m.batch[:m.n], m.emit)
+	}
 	m.n = 0
 }
 
@@ -235,6 +244,9 @@ func (m *meter) expire() {
 // looks at the time only when a chunk comes.
 func (m *meter) tick(s *sourceState) {
 	m.ticked = m.now
+	if m.workers != nil {
+		m.workers.handOver()
+	}
 	if m.live {
 		m.expire()
 		m.watch(s)
@@ -279,6 +291,9 @@ func (m *meter) hand(r *netflow.Record) {
 // flush ends all flows. No packets come any more, so that waiting for the exporter costs none.
 func (m *meter) flush() {
 	m.live = false
+	if m.workers != nil {
+		m.workers.end()
+	}
 	m.mu.Lock()
 	m.cache.Flush(m.emit)
 	if m.recorder != nil {
@@ -299,7 +314,7 @@ func (m *meter) watch(s *sourceState) {
 	if n := stats.Dropped - m.told.Dropped; n > 0 {
 		m.log.Warn("the kernel dropped packets: the ring was full (--ring-size makes it larger)", "interface", s.name, "packets", n)
 	}
-	if n := stats.Downs - m.told.Downs; n > 0 {
+	if n := stats.Downs - m.told.Downs; n > 0 && s.whole == nil {
 		m.log.Warn("the interface was down", "interface", s.name, "times", n)
 	}
 	m.told = stats

@@ -20,7 +20,7 @@ type Probe struct {
 	cfg      Config
 	queue    *queue           // nil without destinations
 	exporter *export.Exporter // likewise
-	meters   []*meter         // one for each interface, or one for all files
+	meters   []*meter         // one for each ring of each interface, or one for all files and its workers
 	wild     *wildcards       // nil: no interface is given by a pattern
 	archive  *archive.Archive // nil: packets are not kept
 	tap      *capture.Tap     // nil: packets are not sent on
@@ -73,35 +73,29 @@ func (p *Probe) open() error {
 		if err := p.checkTap(name); err != nil {
 			return err
 		}
-		source, err := capture.OpenLive(capture.LiveConfig{
-			Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous, Persist: p.cfg.Persist, Filter: p.cfg.Filter,
-		})
-		if err != nil {
+		if err := p.openInterface(name); err != nil {
 			return err
 		}
-		m, err := p.addMeter()
-		if err != nil {
-			return errors.Join(err, source.Close())
-		}
-		m.sources = []*sourceState{{name: name, source: source, feed: p.feed(name)}}
 	}
 	if len(p.cfg.Files) > 0 {
-		_, err := p.addMeter()
-		return err
+		return p.openReader()
 	}
 	return p.openWildcards()
 }
 
-func (p *Probe) addMeter() (*meter, error) {
-	m, err := p.newMeter()
+// addMeter makes a meter whose table has an n-th of the flows.
+func (p *Probe) addMeter(n int) (*meter, error) {
+	m, err := p.newMeter(n)
 	if err == nil {
 		p.meters = append(p.meters, m)
 	}
 	return m, err
 }
 
-func (p *Probe) newMeter() (*meter, error) {
-	m, err := newMeter(&p.cfg, p.queue)
+func (p *Probe) newMeter(n int) (*meter, error) {
+	cfg := p.cfg
+	cfg.Cache = cfg.shareOfCache(n)
+	m, err := newMeter(&cfg, p.queue)
 	if err == nil && p.archive != nil {
 		m.recorder = p.archive.NewRecorder(!m.live)
 	}
@@ -178,6 +172,9 @@ func (p *Probe) Run(ctx context.Context) error {
 }
 
 func (p *Probe) runFiles(ctx context.Context, m *meter) error {
+	if m.workers != nil {
+		m.workers.start()
+	}
 	var errs []error
 	for _, name := range p.cfg.Files {
 		if ctx.Err() != nil {
@@ -212,7 +209,9 @@ func (p *Probe) runInterfaces(ctx context.Context) error {
 			runtime.LockOSThread() // the ring's pages stay near one CPU for as long as the scheduler lets the thread
 			defer runtime.UnlockOSThread()
 			s := m.sources[0]
-			m.log.Info("metering", "interface", s.name)
+			if s.whole == nil {
+				m.log.Info("metering", "interface", s.name, "rings", p.cfg.rings())
+			}
 			stop := context.AfterFunc(ctx, s.source.Stop)
 			defer stop()
 			if errs[i] = m.run(s); errs[i] != nil && len(p.meters) > 1 {
@@ -225,16 +224,21 @@ func (p *Probe) runInterfaces(ctx context.Context) error {
 		p.wild.run(ctx)
 	}
 	running.Wait()
-	return errors.Join(errs...)
+	return errors.Join(p.distinct(errs)...)
 }
 
+// apart is by how much the clocks of several meters may differ; a clock that goes back by more was set.
+const apart = 10 * second
+
 // export sends the flows of all meters until the queue is closed. Datagrams that are not full leave every second of
-// packet time.
+// packet time, which is that of the meter that is ahead.
 func (p *Probe) export() {
 	var now, flushed netflow.Timestamp
 	for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
 		for _, c := range chunks {
-			now = c.now
+			if c.now > now || now-c.now > apart {
+				now = c.now
+			}
 			for i := range c.flows {
 				_ = p.exporter.Export(now, &c.flows[i]) // fails only when closed
 			}

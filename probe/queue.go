@@ -12,6 +12,10 @@ const chunkFlows = 256
 // QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 240 bytes each.
 const QueueFlows = 1 << 16
 
+// patientChunks is how many chunks there may be when the meter can wait, beside one for each worker of a file: so few
+// that they stay in the processor's cache.
+const patientChunks = 16
+
 // chunk carries flows from a meter to the exporter.
 type chunk struct {
 	now   netflow.Timestamp // packet time when it was handed on
@@ -27,11 +31,12 @@ type queue struct {
 	full     []*chunk // in order
 	free     []*chunk
 	made     int // chunks in existence
+	patient  int // as many of them when meters can wait
 	closed   bool
 }
 
 func newQueue() *queue {
-	q := &queue{}
+	q := &queue{patient: patientChunks}
 	q.notEmpty.L, q.notFull.L = &q.mu, &q.mu
 	return q
 }
@@ -46,7 +51,7 @@ func (q *queue) get(wait bool) *chunk {
 			q.free = q.free[:n-1]
 			return c
 		}
-		if q.made < QueueFlows/chunkFlows {
+		if q.made < QueueFlows/chunkFlows && (!wait || q.made < q.patient) {
 			q.made++
 			return &chunk{flows: make([]netflow.Record, 0, chunkFlows)}
 		}
@@ -55,6 +60,13 @@ func (q *queue) get(wait bool) *chunk {
 		}
 		q.notFull.Wait()
 	}
+}
+
+// grow allows for a meter more, which may keep a chunk that it has not filled while the others wait for one.
+func (q *queue) grow() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.patient++
 }
 
 // put hands a chunk to the exporter.

@@ -64,6 +64,7 @@ type PacketSummary struct {
 	NonIP       uint64 `json:"non_ip"`
 	Malformed   uint64 `json:"malformed"`    // announced as IP, but the header is cut or contradicts itself
 	UnknownLink uint64 `json:"unknown_link"` // of a link type that is not read
+	Underway    uint64 `json:"underway"`     // of files: read, but not yet with the worker that meters them
 	Filtered    uint64 `json:"filtered"`     // of files: not wanted by the filter. On interfaces the kernel filters before they are read
 	NotSampled  uint64 `json:"not_sampled"`  // left out by Config.Sample; of frames that are not IP too, unless flows are sampled
 	IPBytes     uint64 `json:"ip_bytes"`     // of the packets metered, as their IP headers say
@@ -84,7 +85,7 @@ type FlowSummary struct {
 	Forced    uint64 `json:"forced"`      // at the end of the probe, or at a step of the clock
 	Resources uint64 `json:"resources"`   // the table was full
 	Held      Tally  `json:"held"`        // not yet ended
-	Peak      uint64 `json:"peak"`        // most flows held at a time, by all interfaces together at most
+	Peak      uint64 `json:"peak"`        // most flows held at a time, by all interfaces and rings together at most
 }
 
 // ExportSummary is what became of the flows that ended.
@@ -130,6 +131,7 @@ func (p *Probe) Summary() Summary {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		s.addCache(m.cache.Stats())
+		s.Packets.Underway += m.passed - m.taken
 		for _, source := range m.sources {
 			s.addSource(source)
 		}
@@ -168,6 +170,8 @@ func (s *Summary) addSource(source *sourceState) {
 		}
 		sum.Gone = source.gone
 		s.addWild(sum)
+	} else if source.whole != nil {
+		s.addPart(&sum)
 	} else {
 		s.Sources = append(s.Sources, sum)
 	}
@@ -269,7 +273,7 @@ func (d *DestinationSummary) TotalLost() Tally {
 
 // Balance checks that every packet and flow is accounted for:
 //
-//	packets read    = metered + non-IP + malformed + of unknown link types + filtered + not sampled
+//	packets read    = metered + non-IP + malformed + of unknown link types + filtered + not sampled + under way to a worker
 //	packets metered = packets in flows that ended + packets in flows held; and so the bytes
 //	flows ended     = idle + active + end of flow + forced + resources
 //	flows ended     = given to the exporter + lost for a full queue + under way; and so the packets and bytes
@@ -292,7 +296,7 @@ func (s *Summary) Balance() error {
 		read += s.Sources[i].Packets
 	}
 	equal("packets of the sources, packets read", read, p.Read)
-	equal("packets read, what became of them", p.Read, p.Metered+p.NonIP+p.Malformed+p.UnknownLink+p.Filtered+p.NotSampled)
+	equal("packets read, what became of them", p.Read, p.Metered+p.NonIP+p.Malformed+p.UnknownLink+p.Filtered+p.NotSampled+p.Underway)
 	equal("packets metered, in flows", p.Metered, f.Ended.Packets+f.Held.Packets)
 	equal("bytes metered, in flows", p.IPBytes, f.Ended.Bytes+f.Held.Bytes)
 	equal("flows ended, by reason", f.Ended.Flows, f.Idle+f.Active+f.EndOfFlow+f.Forced+f.Resources)

@@ -41,6 +41,7 @@ func (s *Summary) WriteText(w io.Writer) error {
 	t.some(p.UnknownLink, "  unknown link type", "")
 	t.some(p.Filtered, "  filtered", "not wanted by --bpf")
 	t.some(p.NotSampled, "  not sampled", "left out by --sample")
+	t.some(p.Underway, "  under way", "to the goroutine that meters them")
 	t.some(p.Dropped, "dropped by the kernel", "")
 	t.some(p.Backwards, "out of order", "metered")
 	t.some(p.ClockSteps, "steps of the clock", "back by more than the timeouts: all flows were ended")

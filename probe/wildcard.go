@@ -185,7 +185,7 @@ func (w *wildcards) meter(name string) (*meter, error) {
 		m.live, m.told = true, capture.Stats{}
 		return m, nil
 	}
-	m, err := w.p.newMeter()
+	m, err := w.p.newMeter(1)
 	if err == nil {
 		w.meters = append(w.meters, m)
 	}

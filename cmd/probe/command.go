@@ -166,6 +166,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.rate, "max-rate", fmt.Sprintf("send at most `N` datagrams a second to each collector by UDP; 0: no limit; auto: 0 live, %d from files", probe.DefaultReplayRate))
 	f.Uint32Var(&c.Export.Domain, "domain", 0, "be `N` to the collector: observation domain, v9 source id, or v5 engine type << 8 | id")
 	f.Var(&o.ring, "ring-size", "share a buffer of `SIZE` with the kernel, for each interface")
+	registerRings(f, c)
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
 	f.BoolVar(&c.Persist, "persist", false, "Linux: when an interface is removed, wait until there is one of the same name, and go on")

@@ -123,6 +123,8 @@ type LiveConfig struct {
 
 	// Filter is run by the kernel: other frames are neither delivered nor counted. nil: all are taken.
 	Filter *filter.Filter
+
+	deaf bool // nothing is taken before listen is called
 }
 
 // Validate reports all that is wrong with the configuration.

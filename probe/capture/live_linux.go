@@ -108,18 +108,13 @@ func (l *Live) begin(cfg LiveConfig) error {
 		return fmt.Errorf("pipe: %w", err)
 	}
 	// Before bind: no packet comes by that the filter has not seen.
-	if cfg.Filter == nil {
-		if err := cut(l.fd, cfg.SnapLen); err != nil {
-			return fmt.Errorf("snap length: %w", err)
-		}
+	if cfg.deaf {
+		err = refuse(l.fd)
 	} else {
-		p, err := cfg.Filter.Compile(filter.Target{Link: l.link, SnapLen: uint32(cfg.SnapLen), Kernel: true})
-		if err != nil {
-			return err
-		}
-		if err := attach(l.fd, p); err != nil {
-			return fmt.Errorf("filter of %d instructions: %w", len(p), err)
-		}
+		err = l.listen(cfg)
+	}
+	if err != nil {
+		return err
 	}
 	if l.ring, err = newRing(l.fd, cfg.RingSize); err != nil {
 		return err
@@ -135,6 +130,24 @@ func (l *Live) begin(cfg LiveConfig) error {
 	}
 	if err := unix.Bind(l.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: l.index}); err != nil {
 		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// listen sets the filter that says what is taken, and how much of it.
+func (l *Live) listen(cfg LiveConfig) error {
+	if cfg.Filter == nil {
+		if err := cut(l.fd, cfg.SnapLen); err != nil {
+			return fmt.Errorf("snap length: %w", err)
+		}
+		return nil
+	}
+	p, err := cfg.Filter.Compile(filter.Target{Link: l.link, SnapLen: uint32(cfg.SnapLen), Kernel: true})
+	if err != nil {
+		return err
+	}
+	if err := attach(l.fd, p); err != nil {
+		return fmt.Errorf("filter of %d instructions: %w", len(p), err)
 	}
 	return nil
 }

@@ -37,11 +37,16 @@ func cut(fd, n int) error {
 
 // attach makes a program the socket's filter.
 func attach(fd int, p filter.Program) error {
+	return setProgram(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, p)
+}
+
+// setProgram is setsockopt with a struct sock_fprog.
+func setProgram(fd, level, option int, p filter.Program) error {
 	code := make([]unix.SockFilter, len(p))
 	for i, c := range p {
 		code[i] = unix.SockFilter{Code: c.Op, Jt: c.Jt, Jf: c.Jf, K: c.K}
 	}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]})
+	return unix.SetsockoptSockFprog(fd, level, option, &unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]})
 }
 
 // refuse takes no more packets.
