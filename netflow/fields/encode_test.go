@@ -131,6 +131,22 @@ func TestDefaultIsTheDefault(t *testing.T) {
 	}
 }
 
+// TestTemplatesAreToldAtOnce: as over TCP, a message with all templates, those of two-way flows too, and then none.
+func TestTemplatesAreToldAtOnce(t *testing.T) {
+	list, err := fields.Parse(netflow.VersionIPFIX, []string{"packets", "src_addr", "min_ttl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := ipfix.NewEncoder(ipfix.EncoderConfig{MaxBytes: 1400, Domain: 7, TemplateEvery: time.Hour, TemplateMessages: 1000, Fields: list})
+	wantHex(t, e.AppendTemplates(nil, replayed), `000a 0084 53155f3f 00000000 00000007
+		0002 0074
+		0100 0003 00020008 00080004 00340001   0101 0003 00020008 001b0010 00340001   0102 0002 00020008 00340001
+		0120 0004 00020008 00080004 00340001 80020008 00007279   0121 0004 00020008 001b0010 00340001 80020008 00007279
+		0122 0003 00020008 00340001 80020008 00007279`)
+	wantHex(t, message(t, e, replayed, two()[0]), `000a 0021 53155f3f 00000000 00000007
+		0100 0011 0000000000000011 0a010203 3f`)
+}
+
 func TestEncodingDoesNotAllocate(t *testing.T) {
 	for _, version := range []uint8{netflow.VersionV9, netflow.VersionIPFIX} {
 		e, buf, records := newEncoder(t, version, 1400, "all"), make([]byte, 0, 1500), two()

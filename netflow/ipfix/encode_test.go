@@ -83,6 +83,32 @@ func TestGoldenMessage(t *testing.T) {
 	}
 }
 
+// With TCPMetrics there are templates behind 512 too: Flowmon's element 69, and 109 and 110 of ntop, for flows that have them.
+func TestGoldenTCPMetrics(t *testing.T) {
+	a := flow()
+	a.TCPRTT, a.ReverseTCPRetransmits = 0x01020304, 0x21
+	for _, on := range []bool{true, false} {
+		want, err := hex.DecodeString(strings.ReplaceAll("000a 00bb 53155f3f 00000000 0a0b0c0d"+
+			"0002 0060 0200 0013 00080004 000c0004"+base+"80450004 00009a4b 806d0004 00008b30 806e0004 00008b30"+
+			"0200 004b 0a010203 c0a80405 3132 3334 06 011b b8 04 000001448b7c035a 000001448b7c0d1e"+
+			"0a0b0c0d0e0f1011 0102030405060708 11121314 15161718 03 01 01020304 00000000 00000021", " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := ipfix.NewEncoder(ipfix.EncoderConfig{MaxBytes: 1400, Domain: 0x0a0b0c0d, TCPMetrics: on, TemplateEvery: time.Minute, TemplateMessages: 20})
+		if !e.Append(replayed, &a) {
+			t.Fatal("no room for a flow")
+		}
+		got := e.AppendMessage(nil, replayed)
+		if on && !bytes.Equal(got, want) {
+			t.Errorf("\n got %x\nwant %x", got, want)
+		}
+		if id := binary.BigEndian.Uint16(got[20:]); !on && id != 256 {
+			t.Errorf("template %d of a flow without metrics, want 256", id)
+		}
+	}
+}
+
 // check walks a message as RFC 7011 lays it out, with the record lengths of templates seen before, and returns the data
 // records.
 func check(t *testing.T, msg []byte, lengths map[uint16]int) (records int) {
