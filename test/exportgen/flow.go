@@ -5,7 +5,7 @@ import "github.com/caprock-net/caprock/netflow"
 // began is when the first flow does.
 const began = netflow.Timestamp(1_780_000_000_123_000)
 
-// flow makes the i-th flow. The bits of i choose which groups of fields it has values for, so that 64 flows have all
+// flow makes the i-th flow. The bits of i choose which groups of fields it has values for, so that 128 flows have all
 // combinations; its bytes are unique. Values are as large as their fields.
 func flow(i int) netflow.Record {
 	r := netflow.Record{
@@ -47,6 +47,14 @@ func flow(i int) netflow.Record {
 	if bit(5) { // counters that v5 has to split would not be told apart; they have tests of their own
 		r.Packets = 1<<31 - 1
 	}
+	if bit(6) && r.Proto == netflow.ProtoTCP {
+		r.TCPRTT, r.TCPRetransmits = 1<<32-1, 3
+		if bit(4) {
+			r.ReverseTCPRetransmits = 1<<32 - 5
+		}
+	}
+	r.CustomerVLAN, r.MPLSLabel, r.TunnelID, r.FragmentFlags = 4093, 1<<20-2, 1<<24-3, 0x60 // without a template of their own
+	r.MinTTL, r.MaxTTL, r.MinLength, r.MaxLength = 1, 255, 40, 70_000
 	return r
 }
 
@@ -61,6 +69,11 @@ type line struct {
 	Input, Output, SrcAS, DstAS                      uint32
 	VLAN                                             uint16
 	SrcMAC, DstMAC                                   uint64
+
+	CustomerVLAN                                  uint16
+	MPLSLabel, TunnelID, MinLength, MaxLength     uint32
+	FragmentFlags, MinTTL, MaxTTL                 uint8
+	TCPRTT, TCPRetransmits, ReverseTCPRetransmits uint32
 }
 
 func lineOf(r *netflow.Record) line {
@@ -71,7 +84,9 @@ func lineOf(r *netflow.Record) line {
 		ICMPType: r.ICMPType, ICMPCode: r.ICMPCode, SrcMask: r.SrcMask, DstMask: r.DstMask, Forwarding: r.ForwardingStatus,
 		Packets: r.Packets, Bytes: r.Bytes, ReversePackets: r.ReversePackets, ReverseBytes: r.ReverseBytes,
 		Input: r.Input, Output: r.Output, SrcAS: r.SrcAS, DstAS: r.DstAS, VLAN: r.VLAN,
-		SrcMAC: r.SrcMAC.Uint64(), DstMAC: r.DstMAC.Uint64(),
+		SrcMAC: r.SrcMAC.Uint64(), DstMAC: r.DstMAC.Uint64(), CustomerVLAN: r.CustomerVLAN, MPLSLabel: r.MPLSLabel, TunnelID: r.TunnelID,
+		MinLength: r.MinLength, MaxLength: r.MaxLength, FragmentFlags: r.FragmentFlags, MinTTL: r.MinTTL, MaxTTL: r.MaxTTL,
+		TCPRTT: r.TCPRTT, TCPRetransmits: r.TCPRetransmits, ReverseTCPRetransmits: r.ReverseTCPRetransmits,
 	}
 	if !r.NextHop.IsZero() {
 		l.NextHop = r.NextHop.String()

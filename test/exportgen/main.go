@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/fields"
 	"github.com/caprock-net/caprock/probe/export"
 )
 
@@ -20,11 +21,20 @@ func main() {
 	sampling := flag.Uint("sampling", 0, "tell that one packet in so many was metered")
 	flag.StringVar(&cfg.Protocol, "protocol", export.DefaultProtocol, "ipfix, v9, v5 or v1")
 	options := flag.String("options", "sampling", "what to tell in options data, separated by commas")
+	list := flag.String("fields", "", "names of fields, separated by commas; every: all that there are")
+	flag.BoolVar(&cfg.TCPMetrics, "tcp-metrics", false, "flows have TCP's metrics")
 	flag.IntVar(&cfg.MTU, "mtu", 700, "greatest datagram")
 	flag.IntVar(&cfg.TemplatePackets, "template-packets", 7, "send the templates again after so many datagrams")
 	flag.IntVar(&cfg.MaxRate, "max-rate", 2000, "datagrams a second")
 	flag.Parse()
 	cfg.Destinations, cfg.Sampling, cfg.Options = []string{*to}, uint32(*sampling), strings.Split(*options, ",")
+	switch *list {
+	case "":
+	case "every":
+		cfg.Fields = fields.Names(map[string]uint8{"ipfix": netflow.VersionIPFIX, "v9": netflow.VersionV9}[cfg.Protocol])
+	default:
+		cfg.Fields = strings.Split(*list, ",")
+	}
 	cfg.Boot, cfg.Ignored = began-86_400e6, func() uint64 { return 5 }
 	cfg.Interfaces = func() []netflow.Interface {
 		return []netflow.Interface{{Index: 1, Name: "eth0", Description: "to the ridge"}, {Index: 70_001, Name: "ppp17"}}

@@ -29,6 +29,8 @@ func expected(protocol string, flows map[uint64]flow) map[uint64]flow {
 			if f.ICMPType == 0 {
 				b.SrcPort, b.DstPort = f.DstPort, f.SrcPort
 			}
+			b.TCPRetransmits = f.ReverseTCPRetransmits
+			b.TCPRTT, b.MinTTL, b.MaxTTL, b.MinLength, b.MaxLength, b.FragmentFlags = 0, 0, 0, 0, 0, 0 // they are of the way forth
 			b.Input, b.Output, b.SrcAS, b.DstAS, b.SrcMask, b.DstMask = f.Output, f.Input, f.DstAS, f.SrcAS, f.DstMask, f.SrcMask
 			b.SrcMAC, b.DstMAC = f.DstMAC, f.SrcMAC
 			want[b.Bytes] = b
@@ -58,7 +60,10 @@ func compareMessage(t *testing.T, protocol string, m *protoproducer.ProtoProduce
 	}
 	want := f
 	want.ReverseBytes, want.ReversePackets, want.ReverseTCPFlags = 0, 0, 0 // it has no place for these,
-	want.EndReason, want.Direction = 0, 0                                  // nor these
+	want.EndReason, want.Direction = 0, 0                                  // nor these, nor what only chosen fields have
+	want.CustomerVLAN, want.MPLSLabel, want.TunnelID, want.FragmentFlags = 0, 0, 0, 0
+	want.MinTTL, want.MaxTTL, want.MinLength, want.MaxLength = 0, 0, 0, 0
+	want.TCPRTT, want.TCPRetransmits, want.ReverseTCPRetransmits = 0, 0, 0
 	if protocol == "v5" {
 		want.ICMPType, want.ICMPCode = 0, 0 // it reads them as the port that they stand in
 	}
@@ -70,8 +75,17 @@ func compareMessage(t *testing.T, protocol string, m *protoproducer.ProtoProduce
 	}
 }
 
-// reverse is the private enterprise number of the other direction, RFC 5103.
-const reverse = 29305
+// Private enterprise numbers: of the other direction (RFC 5103), and of elements that IANA has no equal of.
+const (
+	reverse = 29305 << 16
+	flowmon = 39499 << 16
+	ntop    = 35632 << 16
+)
+
+// ntp is a time as dateTimeMicroseconds has it, RFC 7011 section 6.1.9: seconds since 1900, and a binary fraction.
+func ntp(microseconds int64) (seconds uint64, fraction float64) {
+	return uint64(microseconds/1e6) + 2208988800, float64(microseconds%1e6) / 1e6 * (1 << 32)
+}
 
 // number reads an integer of up to 8 bytes.
 func number(b []byte) uint64 {
@@ -100,7 +114,15 @@ func compareFields(t *testing.T, protocol string, record []netflow.DataField, fl
 		32: uint64(f.ICMPType)<<8 | uint64(f.ICMPCode), 58: uint64(f.VLAN), 60: uint64(f.IPVersion), 61: uint64(f.Direction),
 		89: uint64(f.Forwarding), 136: uint64(f.EndReason), 152: uint64(f.Start / 1000), 153: uint64(f.End / 1000),
 		176: uint64(f.ICMPType), 177: uint64(f.ICMPCode), 178: uint64(f.ICMPType), 179: uint64(f.ICMPCode),
-		reverse<<16 | 1: f.ReverseBytes, reverse<<16 | 2: f.ReversePackets, reverse<<16 | 6: uint64(f.ReverseTCPFlags),
+		reverse | 1: f.ReverseBytes, reverse | 2: f.ReversePackets, reverse | 6: uint64(f.ReverseTCPFlags),
+
+		25: uint64(f.MinLength), 26: uint64(f.MaxLength), 52: uint64(f.MinTTL), 53: uint64(f.MaxTTL), 197: uint64(f.FragmentFlags),
+		139: uint64(f.ICMPType)<<8 | uint64(f.ICMPCode), 195: uint64(f.TOS >> 2), 196: uint64(f.TOS >> 5),
+		243: uint64(f.VLAN), 245: uint64(f.CustomerVLAN), 351: 1<<56 | uint64(f.TunnelID), 507: uint64(f.TunnelID),
+		70:  uint64(f.MPLSLabel)<<4 | 1, // the bottom of the stack, for all that is known
+		150: uint64(f.Start / 1e6), 151: uint64(f.End / 1e6), 161: uint64(f.End/1000 - f.Start/1000),
+		flowmon | 69: uint64(f.TCPRTT), ntop | 109: uint64(f.TCPRetransmits), ntop | 110: uint64(f.ReverseTCPRetransmits),
+		57581: uint64(f.TCPRetransmits), // ntop's in v9
 	}
 	addresses := map[uint32]string{8: f.SrcAddr, 12: f.DstAddr, 15: f.NextHop, 27: f.SrcAddr, 28: f.DstAddr, 62: f.NextHop}
 	for _, x := range record {
@@ -112,6 +134,18 @@ func compareFields(t *testing.T, protocol string, record []netflow.DataField, fl
 			a, _ := netip.AddrFromSlice(value)
 			if got := a.String(); got != want && !(want == "" && a.IsUnspecified()) {
 				t.Fatalf("element %d/%d: goflow2 reads %s, want %s", x.Pen, x.Type, got, want)
+			}
+			continue
+		}
+		if x.Pen == 0 && x.Type >= 154 && x.Type <= 157 {
+			at := f.Start
+			if x.Type%2 == 1 {
+				at = f.End
+			}
+			// The lowest 11 bits of microseconds are nothing (RFC 7011 section 6.1.9); a nanosecond is four of the fraction.
+			seconds, fraction := ntp(at)
+			if v := number(value); v>>32 != seconds || math.Abs(float64(v&math.MaxUint32)-fraction) > 1<<12 {
+				t.Fatalf("element %d: goflow2 reads %x, want %x.%x", x.Type, v, seconds, uint64(fraction))
 			}
 			continue
 		}

@@ -55,6 +55,11 @@ type flow struct {
 	Input, Output, SrcAS, DstAS                      uint32
 	VLAN                                             uint16
 	SrcMAC, DstMAC                                   uint64
+
+	CustomerVLAN                                  uint16
+	MPLSLabel, TunnelID, MinLength, MaxLength     uint32
+	FragmentFlags, MinTTL, MaxTTL                 uint8
+	TCPRTT, TCPRetransmits, ReverseTCPRetransmits uint32
 }
 
 // export runs exportgen, and returns its list by the bytes of each flow, and the datagrams that it sent.
@@ -167,15 +172,18 @@ func TestGoflow2ReadsEveryLayout(t *testing.T) {
 	tests := []struct {
 		protocol string
 		layouts  int // of flows with addresses; each has a template
+		args     []string
 	}{
-		{"ipfix", 32}, // families, ICMP, link, route, both directions
-		{"v9", 16},    // the same without both directions
-		{"v5", 0},
+		{"ipfix", 32, nil}, // families, ICMP, link, route, both directions
+		{"v9", 16, nil},    // the same without both directions
+		{"v5", 0, nil},
+		{"ipfix", 48, []string{"-tcp-metrics"}}, // half of the layouts, those without ICMP, are there twice
+		{"v9", 24, []string{"-tcp-metrics"}},
 	}
 	for _, tt := range tests {
 		for _, sampling := range []uint32{0, 100} {
-			t.Run(fmt.Sprintf("%s, sampling %d", tt.protocol, sampling), func(t *testing.T) {
-				flows, datagrams := export(t, "-protocol", tt.protocol, "-sampling", fmt.Sprint(sampling))
+			t.Run(fmt.Sprintf("%s%s, sampling %d", tt.protocol, tt.args, sampling), func(t *testing.T) {
+				flows, datagrams := export(t, append(tt.args, "-protocol", tt.protocol, "-sampling", fmt.Sprint(sampling))...)
 				j := newJudge(t)
 				for _, d := range datagrams {
 					j.decode(t, d)
@@ -199,6 +207,35 @@ func TestGoflow2ReadsEveryLayout(t *testing.T) {
 				}
 				if options := len(j.options) > 0; options != (sampling > 0 && tt.protocol != "v5") {
 					t.Errorf("sampling %d: options data %v", sampling, j.options)
+				}
+			})
+		}
+	}
+}
+
+// TestGoflow2ReadsChosenFields: every element that there is to choose, and a few lists as people would give them.
+func TestGoflow2ReadsChosenFields(t *testing.T) {
+	for _, protocol := range []string{"ipfix", "v9"} {
+		for _, list := range []string{"every", "all", "default", "default,minimumTTL,maximumTTL,mplsTopLabelStackSection", "bytes,packets,flowEndNanoseconds,src_addr"} {
+			t.Run(protocol+" "+list, func(t *testing.T) {
+				flows, datagrams := export(t, "-protocol", protocol, "-fields", list, "-mtu", "1400")
+				j := newJudge(t)
+				for _, d := range datagrams {
+					j.decode(t, d)
+				}
+				want := expected(protocol, flows)
+				if len(j.messages) != len(want) || len(j.records) != len(want) {
+					t.Errorf("goflow2 makes %d flows of %d records, want %d", len(j.messages), len(j.records), len(want))
+				}
+				elements := map[[2]uint32]bool{}
+				for _, r := range j.records {
+					compareFields(t, protocol, r, want)
+					for _, x := range r {
+						elements[[2]uint32{x.Pen, uint32(x.Type)}] = true
+					}
+				}
+				if list == "every" && len(elements) < 50 {
+					t.Errorf("%d elements, want all", len(elements))
 				}
 			})
 		}
