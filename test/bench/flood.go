@@ -25,7 +25,7 @@ func benchFlood(ctx context.Context, s *settings) error {
 	}
 	kinds := strings.Fields(string(list))
 	most := max(s.packet/2, 1)
-	bound, err := s.memoryBound(ctx, sink.LocalAddr().String(), most)
+	bound, err := s.memoryBound(ctx, most)
 	if err != nil {
 		return err
 	}
@@ -83,21 +83,19 @@ func reportFlood(c *capture, flood, normal *contender, most int, bound float64) 
 	return nil
 }
 
-// memoryBound is what a probe with a table for so many flows may take, in MiB: what one with a table for a single flow
-// takes when flows pass through it, and the table; and a little, for huge pages and for what the runtime keeps.
-func (s *settings) memoryBound(ctx context.Context, collector string, flows int) (float64, error) {
-	const slack = 8
+// memoryBound is what a probe with a table for so many flows may take, in MiB: what it takes without any, the table, the
+// queue of the exporter (probe.QueueFlows); and a little, for huge pages and for what the runtime does not give back at once.
+func (s *settings) memoryBound(ctx context.Context, flows int) (float64, error) {
+	const queue, slack = 16, 8
 	bytes, err := s.bytesPerFlow()
 	if err != nil {
 		return 0, err
 	}
-	c, err := s.silentTrace(ctx, "normal.pcap", s.packet, nil)
-	if err != nil {
-		return 0, err
-	}
-	u, err := measure(exec.CommandContext(ctx, s.program("probe"), "-r", c.path, "-e", collector, "--max-flows", "1", "--max-rate", "0"))
-	bound := u.memory + float64(bytes)*float64(flows)/(1<<20) + slack
-	fmt.Printf("# --max-flows %d of up to %d bytes each, %.0f MiB that a probe for one flow takes, and %d MiB: at most %.0f MiB\n", flows, bytes, u.memory, slack, bound)
+	empty, err := s.emptyProbe(ctx)
+	table := float64(bytes) * float64(flows) / (1 << 20)
+	bound := empty + table + queue + slack
+	fmt.Printf("# memory is to stay below %.0f MiB: --max-flows %d of up to %d bytes each are %.0f MiB, a probe without flows takes %.0f,\n", bound, flows, bytes, table, empty)
+	fmt.Printf("# the queue of its exporter %d, and %d for huge pages and garbage\n", queue, slack)
 	return bound, err
 }
 

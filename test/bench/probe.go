@@ -39,7 +39,7 @@ func benchProbe(ctx context.Context, s *settings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("# a probe that meters nothing takes %.0f MiB\n", empty)
+	fmt.Printf("# a probe that meters nothing takes %.0f MiB: B/flow is what it takes beyond that, for each flow held at most, export queue and all\n", empty)
 	perPacket := map[string][]float64{}
 	for _, make := range []func(context.Context) (*capture, error){s.shortTrace, s.longTrace, s.corpora} {
 		c, err := make(ctx)
@@ -52,6 +52,9 @@ func benchProbe(ctx context.Context, s *settings) error {
 		contenders := append(s.metering(ctx, variants, c), s.meteringPeers(ctx, sink.LocalAddr().String(), c)...)
 		turns(ctx, s.rounds, contenders)
 		report(c, contenders, empty, len(variants), perPacket)
+		if err := s.tableMemory(ctx, c); err != nil {
+			return err
+		}
 		os.Remove(c.path)
 		if err := ctx.Err(); err != nil {
 			return err
@@ -164,6 +167,22 @@ func (s *settings) emptyProbe(ctx context.Context) (float64, error) {
 	}
 	u, err := measure(exec.CommandContext(ctx, s.program("probe"), "-r", path))
 	return u.memory, err
+}
+
+// tableMemory says what the flow table alone takes: a probe that exports nothing, less one that holds a single flow.
+func (s *settings) tableMemory(ctx context.Context, c *capture) error {
+	all, err := measure(exec.CommandContext(ctx, s.program("probe"), "-r", c.path, "--summary", "json"))
+	if err != nil {
+		return err
+	}
+	one, err := measure(exec.CommandContext(ctx, s.program("probe"), "-r", c.path, "--max-flows", "1"))
+	if err != nil {
+		return err
+	}
+	sum, err := summaryOf(all)
+	table := all.memory - one.memory
+	fmt.Printf("# without a collector: %.0f MiB, %.0f for the flows held: %.0f B for each of %d\n", all.memory, table, table*(1<<20)/float64(sum.Flows.Peak), sum.Flows.Peak)
+	return err
 }
 
 // report prints a table of those who metered a capture; the first of ours is what they are compared to.
