@@ -145,13 +145,12 @@ func transport(b []byte, length int, p *Packet) {
 	switch p.Proto {
 	case netflow.ProtoTCP: // RFC 9293 section 3.1; NS: RFC 3540
 		if len(b) >= 14 {
-			offset := binary.BigEndian.Uint16(b[12:])
-			p.TCPFlags = offset & 0x1ff
-			p.TCPSeq = binary.BigEndian.Uint32(b[4:])
+			head, offset := binary.BigEndian.Uint64(b), binary.BigEndian.Uint16(b[12:])
+			p.SrcPort, p.DstPort, p.TCPSeq = uint16(head>>48), uint16(head>>32), uint32(head)
 			p.TCPAck = binary.BigEndian.Uint32(b[8:])
-			if payload := length - int(offset>>12)*4; payload > 0 {
-				p.TCPPayload = uint32(payload)
-			}
+			p.TCPFlags = offset & 0x1ff
+			p.TCPPayload = uint32(max(length-int(offset>>12)*4, 0)) // no branch: nobody could guess it
+			return
 		}
 	case netflow.ProtoUDP, netflow.ProtoSCTP, netflow.ProtoDCCP, netflow.ProtoUDPLite:
 	case netflow.ProtoICMP, netflow.ProtoICMPv6:
