@@ -141,13 +141,13 @@ func (m *meter) run(s *sourceState) error {
 		m.idle(s)
 	}
 	m.commit(s)
+	m.mu.Lock() // others may ask for its counters
+	defer m.mu.Unlock()
 	stats := s.source.Stats()
 	errClose := s.source.Close()
 	if err == io.EOF {
 		err = errClose
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	s.source, s.stats, s.err = nil, stats, err
 	return err
 }

@@ -74,6 +74,7 @@ type sink struct {
 	done             chan struct{}
 	datagrams, bytes uint64
 	longest          int
+	first            []byte // datagram
 }
 
 func newSink(t *testing.T) *sink {
@@ -95,6 +96,9 @@ func newSink(t *testing.T) *sink {
 			s.datagrams++
 			s.bytes += uint64(n)
 			s.longest = max(s.longest, n)
+			if s.first == nil {
+				s.first = bytes.Clone(b[:n])
+			}
 		}
 	}()
 	t.Cleanup(func() { conn.Close() })
@@ -161,6 +165,36 @@ func TestExport(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSamplingIsTold: rate and method are in what the collectors get first.
+func TestSamplingIsTold(t *testing.T) {
+	name, totals := writeTrace(t, smallTrace())
+	for _, c := range []struct{ protocol, sample, want string }{
+		{"ipfix", "10", "\x00\x00\x00\x0a\x01"}, {"v9", "10", "\x00\x00\x00\x0a\x01"}, {"v5", "10", "\x40\x0a"},
+		{"ipfix", "random:10", "\x00\x00\x00\x0a\x02"}, {"v9", "random:10", "\x00\x00\x00\x0a\x02"}, {"v5", "random:10", "\x80\x0a"},
+		{"ipfix", "hash:10", "\x00\x00\x00\x0a\x02"}, {"v5", "hash:10", "\x80\x0a"},
+	} {
+		sink := newSink(t)
+		cfg := filesConfig(name)
+		cfg.Export.Destinations = []string{sink.address()}
+		cfg.Export.Protocol = c.protocol
+		var err error
+		if cfg.Sample, err = probe.ParseSample(c.sample); err != nil {
+			t.Fatal(err)
+		}
+		s, err := run(t, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink.stop()
+		if s.Packets.Metered+s.Packets.NotSampled != totals.Packets || s.Packets.NotSampled < totals.Packets/2 {
+			t.Errorf("%s, %s: %+v", c.protocol, c.sample, s.Packets)
+		}
+		if !bytes.Contains(sink.first, []byte(c.want)) || c.protocol == "v5" && string(sink.first[22:24]) != c.want {
+			t.Errorf("%s, %s: %x is not in %x", c.protocol, c.sample, c.want, sink.first)
+		}
 	}
 }
 

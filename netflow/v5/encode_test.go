@@ -214,3 +214,19 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "flows/s")
 }
+
+// TestSamplingMode: mode and interval share a field of the header, and the decoder reads back the interval.
+func TestSamplingMode(t *testing.T) {
+	for _, c := range []struct {
+		sampling uint16
+		random   bool
+		want     uint16
+	}{{0, false, 0}, {1, true, 0}, {2, false, 0x4002}, {2, true, 0x8002}, {v5.MaxSampling, true, 0xbfff}, {1 << 15, false, 0x7fff}} {
+		e := v5.NewEncoder(v5.EncoderConfig{Version: 5, MaxBytes: 1400, Sampling: c.sampling, SamplingRandom: c.random})
+		e.Append(1e6, &netflow.Record{IPVersion: 4, Start: 1e6, End: 1e6})
+		msg := e.AppendMessage(nil, 1e6)
+		if got := uint16(msg[22])<<8 | uint16(msg[23]); got != c.want {
+			t.Errorf("%+v: got %#04x", c, got)
+		}
+	}
+}
