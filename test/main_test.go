@@ -149,7 +149,7 @@ func startCommand(t testing.TB, ready string, cmd *exec.Cmd) *process {
 	case <-isReady:
 	case err := <-p.done:
 		t.Fatalf("%s ended at once: %v\n%s", cmd.Args, err, p.log())
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute): // machines that test are busy
 		t.Fatalf("%s does not say %q\n%s", cmd.Args, ready, p.log())
 	}
 	return p
@@ -170,7 +170,7 @@ func (p *process) stop() {
 		if err != nil {
 			p.t.Fatalf("%s: %v\n%s", p.cmd.Args, err, p.log())
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		p.cmd.Process.Kill()
 		p.t.Fatalf("%s does not stop\n%s", p.cmd.Args, p.log())
 	}

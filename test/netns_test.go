@@ -151,6 +151,13 @@ func (s *sender) replay(t *testing.T, path string, rate int) (sent uint64) {
 			time.Sleep(burst * time.Second / time.Duration(rate))
 		}
 	})
+	// On a busy machine the kernel hands frames over later than it takes them: what the socket still holds is under way.
+	queued := -1
+	eventually(t, func() bool {
+		var err error
+		queued, err = unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
+		return err == nil && queued == 0
+	}, func() string { return fmt.Sprintf("%d bytes are not handed over", queued) })
 	return sent
 }
 
