@@ -32,6 +32,7 @@ var layers = []layer{
 	{"storage/query", []string{"netflow", "storage/column", "storage/query"}, []string{"golang.org/x/sync"}},
 	{"storage", []string{"netflow", "storage"}, []string{"github.com/parquet-go/", "github.com/klauspost/compress", "golang.org/x/"}},
 	{"test/bench", []string{"netflow", "storage/storagetest"}, []string{"golang.org/x/sys"}},
+	{"test/exportgen", []string{"netflow", "probe/export"}, nil},
 	{"test", []string{"netflow", "test"}, []string{"golang.org/x/"}},
 }
 
