@@ -285,12 +285,12 @@ func TestEnterTruncated(t *testing.T) {
 	for _, c := range dissecttest.Captures(t) {
 		frames := 0
 		c.Each(t, func(f pcapfile.Frame) {
-			if frames++; frames > 200 && frames%97 != 0 { // the large captures repeat themselves
+			if frames++; testing.Short() && frames > 200 && frames%97 != 0 { // the large captures repeat themselves
 				return
 			}
 			link := dissect.LinkType(f.LinkType)
 			levels := dissect.Levels(dissect.AllTunnels, link, f.Data, f.WireLen)
-			for n := range min(len(f.Data), 500) {
+			for n := range f.Data {
 				var cut dissect.Packet
 				v := dissect.Dissect(link, f.Data[:n:n], f.WireLen, &cut)
 				if v, _ = dissect.AllTunnels.Enter(f.Data[:n:n], f.WireLen, v, &cut); v != dissect.OK {
