@@ -21,6 +21,12 @@ type encoder interface {
 
 func newEncoder(t testing.TB, version uint8, maxBytes int, names ...string) encoder {
 	t.Helper()
+	return newSamplingEncoder(t, version, maxBytes, 0, names...)
+}
+
+// newSamplingEncoder has options to tell, too.
+func newSamplingEncoder(t testing.TB, version uint8, maxBytes int, sampling uint32, names ...string) encoder {
+	t.Helper()
 	var list *fields.List
 	if names != nil {
 		var err error
@@ -29,9 +35,9 @@ func newEncoder(t testing.TB, version uint8, maxBytes int, names ...string) enco
 		}
 	}
 	if version == netflow.VersionV9 {
-		return v9.NewEncoder(v9.EncoderConfig{MaxBytes: maxBytes, SourceID: 7, TemplateEvery: time.Minute, TemplateMessages: 20, Fields: list})
+		return v9.NewEncoder(v9.EncoderConfig{MaxBytes: maxBytes, SourceID: 7, Sampling: sampling, TemplateEvery: time.Minute, TemplateMessages: 20, Fields: list})
 	}
-	return ipfix.NewEncoder(ipfix.EncoderConfig{MaxBytes: maxBytes, Domain: 7, TemplateEvery: time.Minute, TemplateMessages: 20, Fields: list})
+	return ipfix.NewEncoder(ipfix.EncoderConfig{MaxBytes: maxBytes, Domain: 7, Sampling: sampling, TemplateEvery: time.Minute, TemplateMessages: 20, Fields: list})
 }
 
 func message(t testing.TB, e encoder, now netflow.Timestamp, records ...netflow.Record) []byte {

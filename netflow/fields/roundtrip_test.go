@@ -144,7 +144,8 @@ func FuzzRoundTrip(f *testing.F) {
 			}
 		}
 		limit := int(maxBytes)%3000 + 1
-		e := newEncoder(t, version, limit, names...)
+		sampling := [...]uint32{0, 100, 1 << 20}[seed%3]
+		e := newSamplingEncoder(t, version, limit, sampling, names...)
 		domain := template.NewStore(template.Limits{}).Domain(netflow.Addr{}, version)
 		batch := netflow.NewBatch(100)
 		var report template.Report
@@ -171,7 +172,9 @@ func FuzzRoundTrip(f *testing.F) {
 					t.Fatal("no room in an empty message")
 				}
 			}
-			want[r.Packets] = carried(version, names, set, r)
+			w := carried(version, names, set, r)
+			w.SamplingRate = sampling
+			want[r.Packets] = w
 		}
 		send(2e15)
 		if batch.Len() != len(want) {
