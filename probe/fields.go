@@ -51,7 +51,7 @@ func (c *Config) exportFields() []string {
 // of its tunnel: so there is none when kinds with different numbers are looked into.
 func (c *Config) tunnelField() (string, error) {
 	const segments = dissect.VXLAN | dissect.Geneve
-	switch numbers := c.Decap & (segments | dissect.GTPU | dissect.GRE); {
+	switch numbers := c.Decap & (segments | dissect.GTPU); {
 	case numbers == 0:
 		return "", errors.New("fields: the number of a tunnel is known of vxlan and geneve, or of gtpu, if these are looked into (decap)")
 	case numbers&^segments == 0:
@@ -59,7 +59,7 @@ func (c *Config) tunnelField() (string, error) {
 	case numbers == dissect.GTPU:
 		return "gtpuTEid", nil
 	default:
-		return "", fmt.Errorf("fields: the number of a tunnel may be of any of %v: look into (decap) vxlan and geneve without gre and gtpu, or gtpu without the others", numbers)
+		return "", fmt.Errorf("fields: the number of a tunnel may be of any of %v: look into (decap) vxlan and geneve, or gtpu without those", numbers)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestFieldsThatStayEmpty(t *testing.T) {
 		{"layer2SegmentId,packets", func(c *probe.Config) { c.Decap = dissect.Geneve }, ""},
 		{"layer2SegmentId,packets", func(c *probe.Config) { c.Decap = dissect.GTPU }, "layer2SegmentId: the tunnels that are looked into (decap gtpu) have gtpuTEid"},
 		{"gtpuTEid,packets", func(c *probe.Config) { c.Decap = dissect.VXLAN }, "gtpuTEid: the tunnels that are looked into (decap vxlan) have layer2SegmentId"},
-		{"tunnel_id,packets", func(c *probe.Config) { c.Decap = dissect.AllTunnels }, "may be of any of gre,vxlan,geneve,gtpu"},
+		{"tunnel_id,packets", func(c *probe.Config) { c.Decap = dissect.AllTunnels }, "may be of any of vxlan,geneve,gtpu"},
 		{"nextHop", func(c *probe.Config) {}, `"nextHop" is neither an element nor a column`},
 	}
 	for _, tt := range tests {

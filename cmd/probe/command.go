@@ -39,8 +39,8 @@ what is not supported is an error. On Linux the kernel takes the outermost VLAN 
 tagged packets too, and "vlan 5 and tcp" those of VLAN 5. In files tagged packets match only with vlan in front.
 
 With --decap packets in tunnels are metered in place of those around them: the key is that of the inner packet, its bytes
-are the inner packet's, and a VXLAN, Geneve or GTP-U identifier is noted as the flow's tunnel; nothing in IPFIX says the
-outer addresses, which are not exported. Up to four tunnels in each other are entered. MPLS labels and PPPoE sessions are
+are the inner packet's, and a VXLAN, Geneve or GTP-U identifier is the flow's tunnel (--fields default,tunnel_id sends it);
+nothing in IPFIX says the outer addresses, which are not exported. Up to four tunnels in each other are entered. MPLS labels and PPPoE sessions are
 followed always; mpls also looks into Ethernet behind labels, and labels in IP, UDP and GRE. Where no good IP header is
 found the outer packet is metered, and counted in the summary. Deep headers may need a larger --snaplen. The archive
 and --bpf see the packets as they are on the wire.
