@@ -33,29 +33,31 @@ func TestFloods(t *testing.T) {
 	c := trace.Config{Packets: packets, Start: time.Unix(1_700_000_000, 0), Span: 2 * time.Second, Snaplen: 80, Seed: 11}
 	small, _ := metered(t, trace.Floods[0].Name, c, "--max-flows", "1")
 	for _, flood := range trace.Floods {
-		t.Run(flood.Name, func(t *testing.T) {
-			memory, totals := metered(t, flood.Name, c, "--max-flows", strconv.Itoa(most))
-			s, p := memory.summary, memory.summary.Packets
-			if p.Read != packets || p.Metered != packets || p.IPBytes != totals.Bytes || p.Malformed+p.NonIP != 0 {
-				t.Errorf("metered %+v of %+v", p, totals)
-			}
-			f := s.Flows
-			if f.Ended.Packets != packets || f.Ended.Bytes != totals.Bytes || f.Held != (tally{}) || f.Ended.Flows < totals.Flows {
-				t.Errorf("flows %+v of %+v", f, totals)
-			}
-			if f.Peak > most || f.Peak < min(most, totals.Flows) {
-				t.Errorf("%d flows held at most, want %d", f.Peak, most)
-			}
-			// Nothing here lasts until it ends of itself: all but what is held in the end is evicted.
-			if f.Resources != f.Ended.Flows-f.Forced || f.Forced != most {
-				t.Errorf("evicted %d, ended with the probe %d, of %d", f.Resources, f.Forced, f.Ended.Flows)
-			}
-			// The kernel may round up to huge pages, and the runtime does not give back at once what it has freed.
-			const slack = 8 << 20
-			if grown := memory.resident - small.resident; grown > most*perFlow+slack {
-				t.Errorf("%d KiB more than with a table for one flow, want at most %d KiB", grown>>10, (most*perFlow+slack)>>10)
-			}
-		})
+		for _, rings := range []string{"1", "2"} { // the tuples must not all go to one of them either
+			t.Run(flood.Name+"/rings "+rings, func(t *testing.T) {
+				got, totals := metered(t, flood.Name, c, "--max-flows", strconv.Itoa(most), "--rings", rings)
+				s, p := got.summary, got.summary.Packets
+				if p.Read != packets || p.Metered != packets || p.IPBytes != totals.Bytes || p.Malformed+p.NonIP != 0 {
+					t.Errorf("metered %+v of %+v", p, totals)
+				}
+				f := s.Flows
+				if f.Ended.Packets != packets || f.Ended.Bytes != totals.Bytes || f.Held != (tally{}) || f.Ended.Flows < totals.Flows {
+					t.Errorf("flows %+v of %+v", f, totals)
+				}
+				if f.Peak > most || f.Peak < min(most, totals.Flows) {
+					t.Errorf("%d flows held at most, want %d", f.Peak, most)
+				}
+				// Nothing here lasts until it ends of itself: all but what is held in the end is evicted.
+				if f.Resources != f.Ended.Flows-f.Forced || f.Forced != most {
+					t.Errorf("evicted %d, ended with the probe %d, of %d", f.Resources, f.Forced, f.Ended.Flows)
+				}
+				// The kernel may round up to huge pages, and the runtime does not give back at once what it has freed.
+				const slack = 8 << 20
+				if grown := got.resident - small.resident; grown > most*perFlow+slack {
+					t.Errorf("%d KiB more than with a table for one flow, want at most %d KiB", grown>>10, (most*perFlow+slack)>>10)
+				}
+			})
+		}
 	}
 }
 
