@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"path"
 	"slices"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -29,8 +28,5 @@ func (p *Probe) interfaces() []netflow.Interface {
 }
 
 func (p *Probe) metered(name string) bool {
-	return slices.ContainsFunc(p.cfg.Interfaces, func(pattern string) bool {
-		ok, err := path.Match(pattern, name)
-		return pattern == "any" || pattern == name || err == nil && ok
-	})
+	return slices.Contains(p.cfg.Interfaces, "any") || slices.Contains(p.cfg.Interfaces, name) || p.cfg.matches(name) != ""
 }

@@ -13,7 +13,7 @@ import (
 // registerOptions makes the flag about what collectors are told beside flows.
 func registerOptions(f *pflag.FlagSet, c *export.Config) {
 	f.StringSliceVar(&c.Options, "options", c.Options, fmt.Sprintf("ipfix, v9: tell collectors `LIST` in options data, as often as the templates: %s, or %s. "+
-		"interfaces: names and descriptions; statistics: what was exported and what was not; system: when it was started (ipfix). "+
+		"interfaces: names and aliases, live; statistics: what was exported and what was not; system: when it was started, live, ipfix. "+
 		"In ipfix nfcapd 1.7.1 counts a sequence error for each record of options", strings.Join(export.Options, ","), export.NoOptions))
 }
 

@@ -341,6 +341,9 @@ func TestValidate(t *testing.T) {
 		{},
 		{Destinations: []string{"a:1"}, Protocol: "v5", Sampling: 1 << 14},
 		{Destinations: []string{"a:1"}, Protocol: "v5", Domain: 1 << 16},
+		{Destinations: []string{"a:1"}, Protocol: "v5", Options: []string{"statistics"}},
+		{Destinations: []string{"a:1"}, Options: []string{"none", "sampling"}},
+		{Destinations: []string{"a:1"}, Options: []string{"sampling,flows"}},
 	} {
 		if cfg.Validate() == nil {
 			t.Errorf("%+v passed", cfg)

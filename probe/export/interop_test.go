@@ -316,6 +316,9 @@ func TestNfacctdUnderstandsUs(t *testing.T) {
 				flows, nows := traffic(1500, age.from)
 				cfg := talkative(addr, protocol)
 				cfg.MTU, cfg.TemplatePackets, cfg.MaxRate, cfg.Sampling = 0, 0, 1000, 1
+				if protocol == "v5" {
+					cfg.Options = nil
+				}
 				replay(t, cfg, flows, nows)
 				drained(t, addr)
 				said := stop()

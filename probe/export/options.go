@@ -37,6 +37,9 @@ func (c *Config) validateOptions() error {
 		if !slices.Contains(Options, o) && (o != NoOptions || len(c.Options) > 1) {
 			return fmt.Errorf("options %q: want %s, or %s", strings.Join(c.Options, ","), strings.Join(Options, ","), NoOptions)
 		}
+		if o != OptionSampling && o != NoOptions && c.Protocol != "ipfix" && c.Protocol != "v9" {
+			return fmt.Errorf("options: NetFlow %s has no place for %s; ipfix and v9 have", c.Protocol, o)
+		}
 	}
 	return nil
 }

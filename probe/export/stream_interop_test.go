@@ -102,7 +102,12 @@ func TestTsharkReadsTheStream(t *testing.T) {
 		}
 		stream <- b.Bytes()
 	}()
-	e := open(t, Config{Destinations: []string{"tcp://" + l.Addr().String()}, Sampling: 100})
+	e := open(t, Config{
+		Destinations: []string{"tcp://" + l.Addr().String()}, Sampling: 100, Options: Options, Boot: second,
+		Interfaces: func() []netflow.Interface {
+			return []netflow.Interface{{Index: 1, Name: "eth0", Description: "to the ridge"}}
+		},
+	})
 	flows, packets := some(e)
 	d := finish(t, e).Destinations[0]
 	file := capture(t, <-stream)
@@ -118,6 +123,11 @@ func TestTsharkReadsTheStream(t *testing.T) {
 	for _, bad := range []string{"Malformed", "No template found", "Unknown"} {
 		if i := strings.Index(text, bad); i >= 0 {
 			t.Errorf("%q in tshark's output: %.500s", bad, text[max(0, i-500):])
+		}
+	}
+	for _, want := range []string{"IfName: eth0", "IfDescr: to the ridge", "Sampling interval: 100", "Not Sent Packets: 0", "System Init Time"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("tshark does not say %q", want)
 		}
 	}
 	var n, sum uint64
