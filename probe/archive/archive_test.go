@@ -363,7 +363,7 @@ func dirSize(t testing.TB, dir string) (size int64, pcaps int) {
 
 // TestRing: the bounds hold at every moment, and what is left are the newest packets, without a gap.
 func TestRing(t *testing.T) {
-	packets := bulk(30_000) // 45 MB
+	packets := generated(t, 90_000, 1500, 90*time.Second) // 43 MB, with summaries of many addresses
 	for _, test := range []struct {
 		name  string
 		cfg   Config

@@ -203,6 +203,51 @@ func TestSelections(t *testing.T) {
 	}
 }
 
+// TestDamagedEntry: what an entry does not tell any more is made up from the packets of its group, and no others.
+func TestDamagedEntry(t *testing.T) {
+	dir := t.TempDir()
+	packets := generated(t, 60_000, 100, time.Minute)
+	record(t, newArchive(t, Config{Dir: dir}), packets)
+	names, err := List(dir)
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	path := filepath.Join(dir, names[0]+indexTail)
+	index, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := int64(binary.LittleEndian.Uint64(index[len(index)-24:]))
+	rng := rand.New(rand.NewPCG(13, 14))
+	for range 20 {
+		damaged := slices.Clone(index)
+		at := indexHeaderLen + rng.Int64N(end-indexHeaderLen)
+		damaged[at] ^= 1 << rng.IntN(8)
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := OpenFile(dir, names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []Packet
+		var made int64
+		if err := f.Blocks(nil, func(b *Block) error {
+			before := f.BytesRead()
+			got, err = f.AppendPackets(got, b, new([]byte))
+			made -= f.BytesRead() - before
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		samePackets(t, got, packets)
+		if made += f.BytesRead(); made == 0 || made > f.Size()/3 {
+			t.Errorf("damaged at byte %d: %d bytes of %d read for it", at, made, f.Size())
+		}
+		f.Close()
+	}
+}
+
 // TestAddrFilter: what was added is there; little else is, however many buckets folding has left.
 func TestAddrFilter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
