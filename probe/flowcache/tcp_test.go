@@ -10,10 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/netflow/pcapfile"
 	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/dissect/dissecttest"
 	"github.com/caprock-net/caprock/probe/flowcache"
 )
 
@@ -220,6 +222,35 @@ func TestTCPMetricsOfTshark(t *testing.T) {
 		}
 		if g, want := fmt.Sprintf("%.6f %d %d", got[i].rtt, got[i].forth, got[i].back), fmt.Sprintf("%.6f %d %d", rtt/1000, c.want.forth, c.want.back); g != want {
 			t.Errorf("%s: tshark says %s, want %s", c.name, g, want)
+		}
+	}
+}
+
+// TestTCPMetricsOfCaptures has real traffic in which tshark 4.0 finds so many retransmissions and handshakes.
+func TestTCPMetricsOfCaptures(t *testing.T) {
+	want := map[string][2]int{"ipfixprobe-tls.pcap": {63, 6}, "ndpi-KakaoTalk_talk.pcap": {16, 4}, "pcpp-tls2.pcap": {17, 0}, "pcpp-raw_ip.pcap": {0, 4}}
+	for _, c := range dissecttest.Captures(t) {
+		figures, ok := want[filepath.Base(c.Path)]
+		if !ok {
+			continue
+		}
+		cache := newCache(t, flowcache.Config{Active: 25e5 * time.Hour, Inactive: 25e5 * time.Hour, Biflow: true, TCPMetrics: true})
+		var got [2]int
+		emit := func(r *netflow.Record) {
+			got[0] += int(r.TCPRetransmits + r.ReverseTCPRetransmits)
+			if r.TCPRTT > 0 {
+				got[1]++
+			}
+		}
+		c.Each(t, func(f pcapfile.Frame) {
+			var p dissect.Packet
+			if dissect.Dissect(dissect.LinkType(f.LinkType), f.Data, f.WireLen, &p) == dissect.OK {
+				cache.Add(netflow.Timestamp(f.Time/1000), f.Interface, &p, emit)
+			}
+		})
+		cache.Flush(emit)
+		if got != figures {
+			t.Errorf("%s: %d retransmissions and %d round-trip times, want %d", c.Name, got[0], got[1], figures)
 		}
 	}
 }
