@@ -14,7 +14,7 @@ import (
 func registerOptions(f *pflag.FlagSet, c *export.Config) {
 	f.StringSliceVar(&c.Options, "options", c.Options, fmt.Sprintf("ipfix, v9: tell collectors `LIST` in options data, as often as the templates: %s, or %s. "+
 		"interfaces: names and aliases, live; statistics: what was exported and what was not; system: when it was started, live, ipfix. "+
-		"In ipfix nfcapd 1.7.1 counts a sequence error for each record of options", strings.Join(export.Options, ","), export.NoOptions))
+		"In ipfix nfcapd 1.7.1 reports a sequence error for each message with options", strings.Join(export.Options, ","), export.NoOptions))
 }
 
 func completeOptions(cmd *cobra.Command) {

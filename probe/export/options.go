@@ -22,8 +22,8 @@ const (
 	OptionSystem     = "system"     // when the system was started; IPFIX
 )
 
-// DefaultOptions are those that the collectors tried make use of. nfcapd 1.7.1 takes every record of options data in IPFIX for
-// a flow that it has missed, and counts a sequence error; so the others are for those who ask for them.
+// DefaultOptions are those that the collectors tried make use of. nfcapd 1.7.1 does not count records of options data in the
+// sequence of IPFIX, and reports an error for each message that has some; so the others are for those who ask for them.
 var DefaultOptions = []string{OptionSampling}
 
 // NoOptions, as the only value of Config.Options, tells nothing.

@@ -140,8 +140,8 @@ func TestTsharkReadsOptions(t *testing.T) {
 	}
 }
 
-// TestNfcapdAndOptions: by default, and in v9 whatever is told, nfcapd misses nothing. In IPFIX nfcapd 1.7.1 takes a record of
-// options for a flow that it has missed, which is why those that it has no use for are told only to who asks for them.
+// TestNfcapdAndOptions: by default, and in v9 whatever is told, nfcapd misses nothing. In IPFIX nfcapd 1.7.1 reports an
+// error for each message with options, which is why those that it has no use for are told only to who asks for them.
 func TestNfcapdAndOptions(t *testing.T) {
 	tests := []struct {
 		name, protocol string
