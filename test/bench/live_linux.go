@@ -243,8 +243,7 @@ func (s *settings) live(ctx context.Context, near, far namespace, p liveProbe, p
 	if err := json.Unmarshal(out, &sent); err != nil {
 		return r, err
 	}
-	time.Sleep(time.Second) // the probe takes what is in its buffer
-	while := cpuOf(pid) - start
+	while := settled(pid) - start
 	before := ""
 	if p.before != nil {
 		before = p.before(far, dir)
@@ -280,6 +279,19 @@ func (r *running) wait(ready string) error {
 		time.Sleep(25 * time.Millisecond)
 	}
 	return fmt.Errorf("%v does not begin\n%s", r.cmd.Args, r.out.String())
+}
+
+// settled is the processor time that a process has had when it has taken what is in its buffer.
+func settled(pid int) float64 {
+	time.Sleep(time.Second)
+	for last := cpuOf(pid); ; {
+		time.Sleep(250 * time.Millisecond)
+		now := cpuOf(pid)
+		if now-last < 0.025 {
+			return now
+		}
+		last = now
+	}
 }
 
 // cpuOf is the processor time that a process has had, in seconds. The scheduler counts nanoseconds, for each thread; those

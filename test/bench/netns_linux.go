@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -67,7 +68,7 @@ func (n namespace) drain(count bool) (*drain, error) {
 	opened := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread, which is in the namespace, ends with the goroutine
-		opened <- s.open(n)
+		opened <- s.open(n, count)
 	}()
 	if err := <-opened; err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (n namespace) drain(count bool) (*drain, error) {
 	return s, nil
 }
 
-func (s *drain) open(n namespace) error {
+func (s *drain) open(n namespace, count bool) error {
 	ns, err := os.Open("/run/netns/" + string(n))
 	if err != nil {
 		return err
@@ -106,12 +107,13 @@ func (s *drain) open(n namespace) error {
 		return err
 	}
 	raw, err := s.conn.SyscallConn()
-	if err != nil {
+	if err != nil || !count {
 		return err
 	}
-	return raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20)
+	errControl := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20) // all flows come at once, in the end
 	})
+	return errors.Join(errControl, err)
 }
 
 // count adds the packets of a datagram of NetFlow v5.

@@ -88,15 +88,15 @@ func sum(header []byte) (s uint16) {
 // TestTotals counts the packets again from the headers that were written.
 func TestTotals(t *testing.T) {
 	writers := map[string]func(io.Writer) (trace.Totals, error){
-		"one way": func(w io.Writer) (trace.Totals, error) { return trace.Write(w, config(20_000, 500)) },
+		"one way": func(w io.Writer) (trace.Totals, error) { return trace.Write(w, config(8_000, 500)) },
 		"both ways": func(w io.Writer) (trace.Totals, error) {
-			c := config(20_000, 500)
+			c := config(8_000, 500)
 			c.Replies = true
 			return trace.Write(w, c)
 		},
 	}
 	for _, f := range trace.Floods {
-		writers[f.Name] = func(w io.Writer) (trace.Totals, error) { return trace.WriteFlood(w, config(20_000, 0), f.Name) }
+		writers[f.Name] = func(w io.Writer) (trace.Totals, error) { return trace.WriteFlood(w, config(8_000, 0), f.Name) }
 	}
 	for name, write := range writers {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestTotals(t *testing.T) {
 				flows[p] = true
 			}
 			got.Flows, got.Conversations = uint64(len(flows)), totals.Conversations
-			if got != totals || totals.Packets != 20_000 || totals.Conversations > totals.Flows {
+			if got != totals || totals.Packets != 8_000 || totals.Conversations > totals.Flows {
 				t.Errorf("counted %+v, the generator says %+v", got, totals)
 			}
 		})
@@ -119,7 +119,7 @@ func TestTotals(t *testing.T) {
 
 // TestShape wants what the documentation says of the traffic.
 func TestShape(t *testing.T) {
-	const packets, flows = 200_000, 20_000
+	const packets, flows = 100_000, 10_000
 	c := config(packets, flows)
 	c.Replies = true
 	all, totals := generated(t, func(w io.Writer) (trace.Totals, error) { return trace.Write(w, c) })
@@ -186,8 +186,8 @@ func TestFloodsCollide(t *testing.T) {
 		},
 		"low-bits": func(p tuple) uint32 { return number(p.src)<<12 ^ number(p.dst)<<12 ^ number(p.sport+p.dport) },
 	} {
-		all, totals := generated(t, func(w io.Writer) (trace.Totals, error) { return trace.WriteFlood(w, config(20_000, 0), name) })
-		if totals.Flows != 5000 {
+		all, totals := generated(t, func(w io.Writer) (trace.Totals, error) { return trace.WriteFlood(w, config(8_000, 0), name) })
+		if totals.Flows != 2000 {
 			t.Errorf("%s: %+v", name, totals)
 		}
 		hashes := map[uint32]bool{}
