@@ -3,7 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,9 +11,11 @@ import (
 
 // Changes says that something has changed about the system's interfaces, and not what: that is for Interfaces to tell.
 type Changes struct {
-	fd      int    // of rtnetlink, group RTNLGRP_LINK
-	stop    [2]int // pipe
-	stopped atomic.Bool
+	fd int // of rtnetlink, group RTNLGRP_LINK
+
+	mu      sync.Mutex // of Stop and Close
+	stop    [2]int     // pipe
+	stopped bool
 }
 
 // WatchInterfaces begins to listen. It needs no privileges.
@@ -47,13 +49,18 @@ func (c *Changes) Wait(atMost time.Duration) {
 
 // Stop lets Wait return.
 func (c *Changes) Stop() {
-	if !c.stopped.Swap(true) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped && c.stop[1] >= 0 {
 		unix.Write(c.stop[1], []byte{0})
 	}
+	c.stopped = true
 }
 
-// Close must not run beside Wait or Stop.
+// Close must not run beside Wait.
 func (c *Changes) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var err error
 	for _, fd := range []int{c.fd, c.stop[0], c.stop[1]} {
 		if fd >= 0 {

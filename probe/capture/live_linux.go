@@ -293,7 +293,9 @@ func (l *Live) errorf(format string, args ...any) error {
 
 // Stop implements Source.
 func (l *Live) Stop() {
-	if !l.stopped.Swap(true) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stopped.Swap(true) && l.stop[1] >= 0 { // else it is closed
 		unix.Write(l.stop[1], []byte{0}) // the pipe is empty: it cannot fail
 	}
 }
@@ -327,6 +329,8 @@ func (l *Live) Close() error {
 		err = errors.Join(err, l.pool.give(l))
 		l.fd = -1
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, fd := range []int{l.fd, l.stop[0], l.stop[1]} {
 		if fd >= 0 {
 			err = errors.Join(err, unix.Close(fd))
