@@ -56,9 +56,13 @@ func (c *Cache) rewind() {
 
 // place puts a flow that is in no list into the ring, by when it was seen.
 func (c *Cache) place(i uint32) {
+	c.placeAt(i, c.wheel.tickOf(c.slab[i].seen+c.wait))
+}
+
+// placeAt puts a flow that is in no list into that of a tick.
+func (c *Cache) placeAt(i uint32, tick int64) {
 	w := &c.wheel
 	e := &c.slab[i]
-	tick := w.tickOf(e.seen + c.wait)
 	w.oldest = min(w.oldest, tick)
 	list := w.list(tick)
 	e.setPrev(headBit | list)
