@@ -21,7 +21,6 @@ package export
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 
@@ -33,9 +32,13 @@ import (
 
 // Exporter sends flows. Export, Flush and Close are for one goroutine; Stats for any.
 type Exporter struct {
-	version      uint8 // netflow.VersionIPFIX and so on
-	destinations []sender
-	uptimes      bool // v9: times are told by the header's clock
+	version      uint8       // netflow.VersionIPFIX and so on
+	cfg          Config      // as of New, or of Apply
+	tls          *tls.Config // nil: no certificates
+	places       []*place    // of all destinations there have been
+	leaving      sync.WaitGroup
+	destinations []sender // those that are given flows
+	uptimes      bool     // v9: times are told by the header's clock
 	balance      string
 	turn         int      // whose is next, round robin
 	chosen       []sender // the destinations of the flow at hand
@@ -56,7 +59,7 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	cfg = cfg.withDefaults()
 	list, _ := cfg.fieldList() // Validate has found it good
-	e := &Exporter{version: versions[cfg.Protocol], balance: cfg.Balance, uptimes: list == nil || list.Uptimes()}
+	e := &Exporter{cfg: cfg, version: versions[cfg.Protocol], balance: cfg.Balance, uptimes: list == nil || list.Uptimes()}
 	if e.version == netflow.VersionV1 && cfg.Sampling > 1 {
 		cfg.Logger.Warn("collectors are not told the sampling rate: NetFlow v1 has no place for it", "sampling", cfg.Sampling)
 	}
@@ -66,16 +69,14 @@ func New(cfg Config) (*Exporter, error) {
 	for _, d := range e.destinations {
 		d.start()
 	}
-	e.public.Destinations = make([]DestinationStats, len(e.destinations))
 	e.publish()
 	return e, nil
 }
 
 func (e *Exporter) open(cfg *Config) error {
-	var tlsConfig *tls.Config
 	if cfg.usesTLS() {
 		var err error
-		if tlsConfig, err = cfg.TLS.config(); err != nil {
+		if e.tls, err = cfg.TLS.config(); err != nil {
 			return err
 		}
 	}
@@ -84,16 +85,12 @@ func (e *Exporter) open(cfg *Config) error {
 		if err != nil {
 			return err
 		}
-		var d sender
-		if at.stream() {
-			d, err = newStream(name, at, cfg, tlsConfig)
-		} else {
-			d, err = openDestination(name, at, cfg)
-		}
+		d, err := openSender(name, at, cfg, e.tls)
 		if err != nil {
-			return fmt.Errorf("destination %s: %w", name, err)
+			return err
 		}
 		e.destinations = append(e.destinations, d)
+		e.places = append(e.places, &place{at: at, name: name, sender: d})
 	}
 	return nil
 }
@@ -176,9 +173,9 @@ func (e *Exporter) Flush(now netflow.Timestamp) error {
 func (e *Exporter) publish() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	destinations := e.public.Destinations
-	for i, d := range e.destinations {
-		destinations[i] = d.snapshot()
+	destinations := e.public.Destinations[:0]
+	for _, p := range e.places {
+		destinations = append(destinations, p.snapshot(e))
 	}
 	e.public = e.stats
 	e.public.Destinations = destinations
@@ -208,8 +205,7 @@ func (e *Exporter) Close() error {
 	for _, d := range e.destinations {
 		errs = append(errs, d.close())
 	}
-	if len(e.public.Destinations) == len(e.destinations) {
-		e.publish()
-	}
+	e.leaving.Wait()
+	e.publish()
 	return errors.Join(errs...)
 }

@@ -23,7 +23,7 @@ func (t *Tally) sub(u Tally) {
 
 // Stats says what became of the flows, as of the last datagram or Flush. For each destination
 //
-//	Given = NotCarried + Exported + Lost + Buffered
+//	Given = NotCarried + Exported + Lost + Buffered + Missed
 //
 // holds for flows, and for packets and bytes too when Cut is added on the right. Where the flows are balanced among the
 // destinations, it holds for the sum of all.
@@ -59,6 +59,7 @@ type DestinationStats struct {
 	Remote      string // address and port that it has been resolved to
 	Local       string // our address and port
 
+	Removed     bool   // by a Change: it gets no more flows
 	Stream      bool   // it is a connection, of TCP or TLS, and not UDP
 	Connections uint64 // made so far
 
@@ -69,6 +70,7 @@ type DestinationStats struct {
 	Exported    Tally            // flows in datagrams sent
 	Unconfirmed Tally            // of those exported: what the collector's system had not acknowledged when a connection broke
 	Buffered    Tally            // flows waiting for their datagram to fill, or in the queue for a connection
+	Missed      Tally            // flows of the time when it was not a destination; unless they are balanced
 	Lost        [NumFaults]Loss  // datagrams that could not be sent, and flows that did not get into one, by fault
 	Errors      [NumFaults]int64 // errors of the socket, those included after which a second try succeeded
 }

@@ -36,7 +36,7 @@ func open(t *testing.T, cfg Config, more ...func(*patience)) *Exporter {
 		t.Fatal(err)
 	}
 	cfg = cfg.withDefaults()
-	e := &Exporter{version: versions[cfg.Protocol], balance: cfg.Balance}
+	e := &Exporter{cfg: cfg, version: versions[cfg.Protocol], balance: cfg.Balance}
 	if err := e.open(&cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,6 @@ func open(t *testing.T, cfg Config, more ...func(*patience)) *Exporter {
 	for _, d := range e.destinations {
 		d.start()
 	}
-	e.public.Destinations = make([]DestinationStats, len(e.destinations))
 	t.Cleanup(func() { e.Close() })
 	return e
 }
@@ -387,7 +386,6 @@ func TestNameChange(t *testing.T) {
 				quick(d.resolver)
 			}
 			e.destinations[0].start()
-			e.public.Destinations = make([]DestinationStats, 1)
 			arrives := func(addr string, s *server, i int) {
 				t.Helper()
 				if transport == "udp" {

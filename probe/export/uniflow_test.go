@@ -46,8 +46,7 @@ func TestOneDirectionIsOneRecord(t *testing.T) {
 	for _, protocol := range []string{"v9", "v5"} {
 		cfg := Config{Protocol: protocol}.withDefaults()
 		d := newDestination("test", newEncoder(&cfg), &script{}, &cfg)
-		e := Exporter{version: versions[protocol], destinations: []sender{d}}
-		e.public.Destinations = make([]DestinationStats, 1)
+		e := Exporter{version: versions[protocol], destinations: []sender{d}, places: []*place{{sender: d}}}
 		for _, r := range []netflow.Record{
 			{IPVersion: 4, ReversePackets: 1, ReverseBytes: 40},
 			{IPVersion: 4, Packets: 1, Bytes: 40},
