@@ -34,6 +34,8 @@ type Archive struct {
 	entries    []byte  // of the index, being made
 	complained time.Time
 
+	bounds atomic.Pointer[Config] // from SetBounds, to be taken over; or nil
+
 	ends atomic.Int64 // when the first of the open files' intervals is over, in microseconds; MaxInt64: none
 
 	given, queueFull, badTime                     atomic.Uint64 // by Recorders
@@ -150,6 +152,7 @@ func (a *Archive) write(b *block) {
 // store makes room for a block and writes it, and entries; when the disk is full and the ring may, it deletes old files
 // and tries again.
 func (a *Archive) store(b *block) error {
+	a.takeBounds()
 	if p := a.open[b.link]; p != nil && p.data.size+int64(len(b.data)) > a.cfg.Size {
 		if err := a.finish(p); err != nil {
 			return err
