@@ -140,7 +140,9 @@ func (p *consoleMeter) Sources() []console.Source {
 
 // Cache implements console.Meter.
 func (p *consoleMeter) Cache() console.Cache {
+	p.mu.Lock()
 	c := console.Cache{Active: p.cfg.Cache.Active, Inactive: p.cfg.Cache.Inactive, Exported: p.exporter != nil}
+	p.mu.Unlock()
 	for _, m := range (*Probe)(p).all() {
 		m.mu.Lock()
 		s := m.cache.Stats()

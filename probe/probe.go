@@ -18,6 +18,8 @@ import (
 // Probe meters packets and exports flows. Run is to be called once; Summary and Progress may be called at any time.
 type Probe struct {
 	cfg      Config
+	mu       sync.Mutex       // of what Reload changes in cfg
+	reload   sync.Mutex       // one Reload at a time
 	queue    *queue           // nil without destinations
 	exporter *export.Exporter // likewise
 	meters   []*meter         // one for each ring of each interface, or one for all files and its workers
@@ -93,7 +95,9 @@ func (p *Probe) addMeter(n int) (*meter, error) {
 }
 
 func (p *Probe) newMeter(n int) (*meter, error) {
+	p.mu.Lock()
 	cfg := p.cfg
+	p.mu.Unlock()
 	cfg.Cache = cfg.shareOfCache(n)
 	m, err := newMeter(&cfg, p.queue)
 	if err == nil && p.archive != nil {
@@ -236,6 +240,10 @@ func (p *Probe) export() {
 	var now, flushed netflow.Timestamp
 	for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
 		for _, c := range chunks {
+			if c.do != nil {
+				c.do(now)
+				continue
+			}
 			if c.now > now || now-c.now > apart {
 				now = c.now
 			}

@@ -20,6 +20,7 @@ const patientChunks = 16
 type chunk struct {
 	now   netflow.Timestamp // packet time when it was handed on
 	flows []netflow.Record
+	do    func(now netflow.Timestamp) // to be called in its turn, instead
 }
 
 // queue is a bounded queue of chunks that are used again. It is its own free list, last in first out, so that as few
@@ -105,4 +106,20 @@ func (q *queue) close() {
 	defer q.mu.Unlock()
 	q.closed = true
 	q.notEmpty.Signal()
+}
+
+// call has f called, with the time of the packets, by the exporter's goroutine, behind the flows that are in the queue, and waits for that. It is false
+// when the queue is closed.
+func (q *queue) call(f func(now netflow.Timestamp)) bool {
+	done := make(chan struct{})
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return false
+	}
+	q.full = append(q.full, &chunk{do: func(now netflow.Timestamp) { f(now); close(done) }})
+	q.notEmpty.Signal()
+	q.mu.Unlock()
+	<-done
+	return true
 }

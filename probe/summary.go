@@ -108,6 +108,7 @@ type ExportSummary struct {
 type DestinationSummary struct {
 	Name          string           `json:"name"`
 	Remote        string           `json:"remote"`                // address and port
+	Removed       bool             `json:"removed,omitempty"`     // by Reload
 	Stream        bool             `json:"stream,omitempty"`      // over TCP or TLS, and not UDP
 	Connections   uint64           `json:"connections,omitempty"` // of them
 	Datagrams     uint64           `json:"datagrams"`             // or messages
@@ -116,6 +117,8 @@ type DestinationSummary struct {
 	Exported      Tally            `json:"exported"`
 	Unconfirmed   Tally            `json:"unconfirmed,omitzero"` // of those exported: not acknowledged when a connection broke
 	Buffered      Tally            `json:"buffered"`             // in the datagram being filled, or waiting for a connection
+	Missed        Tally            `json:"missed,omitzero"`      // flows of the time when it was none of the collectors
+	Errors        map[string]int64 `json:"errors,omitempty"`     // of the socket, by reason: also when a second try succeeded
 	Lost          map[string]Tally `json:"lost,omitempty"`       // not sent, by reason
 	LostDatagrams uint64           `json:"lost_datagrams"`
 }
@@ -233,6 +236,15 @@ func summarize(cfg *export.Config, e export.Stats) *ExportSummary {
 			Name: d.Destination, Remote: d.Remote, Datagrams: d.Datagrams, DatagramBytes: d.DatagramBytes, Records: d.Records,
 			Exported: tally(d.Exported), Buffered: tally(d.Buffered), LostDatagrams: d.TotalLost().Datagrams,
 			Stream: d.Stream, Connections: d.Connections, Unconfirmed: tally(d.Unconfirmed),
+			Removed: d.Removed, Missed: tally(d.Missed),
+		}
+		for fault, n := range d.Errors {
+			if n != 0 {
+				if sum.Errors == nil {
+					sum.Errors = map[string]int64{}
+				}
+				sum.Errors[export.Fault(fault).String()] = n
+			}
 		}
 		for fault, lost := range d.Lost {
 			if lost != (export.Loss{}) {
@@ -277,8 +289,8 @@ func (d *DestinationSummary) TotalLost() Tally {
 //	packets metered = packets in flows that ended + packets in flows held; and so the bytes
 //	flows ended     = idle + active + end of flow + forced + resources
 //	flows ended     = given to the exporter + lost for a full queue + under way; and so the packets and bytes
-//	given           = not carried + exported + lost + buffered, for each collector, or for all together when flows are
-//	                  balanced among them; and so the packets and bytes, but for what of them was cut
+//	given           = not carried + exported + lost + buffered + missed, for each collector, or for all together when flows
+//	                  are balanced among them; and so the packets and bytes, but for what of them was cut
 //	packets read    = sent on + not sent on, by reason; with a tap
 //	packets read    = archived + not archived, by reason + under way; with an archive
 //
@@ -320,7 +332,7 @@ func (s *Summary) Balance() error {
 	all := none
 	for i := range e.Collectors {
 		d := &e.Collectors[i]
-		became := d.Exported.plus(d.TotalLost()).plus(d.Buffered)
+		became := d.Exported.plus(d.TotalLost()).plus(d.Buffered).plus(d.Missed)
 		all.add(became)
 		if !e.balanced() {
 			tallies("given, for "+d.Name, e.Given, none.plus(became))

@@ -88,6 +88,9 @@ func (e *ExportSummary) text(t *text) {
 		if d.Remote != d.Name {
 			name += " (" + d.Remote + ")"
 		}
+		if d.Removed {
+			name += ", removed"
+		}
 		t.part("collector " + name)
 		units := "datagrams"
 		if d.Stream {
@@ -102,6 +105,10 @@ func (e *ExportSummary) text(t *text) {
 			t.tally(d.Lost[reason], "lost: "+reason, "")
 		}
 		t.tally(d.Buffered, "buffered", "")
+		t.tally(d.Missed, "missed", "it was no collector of ours then")
+		for _, reason := range slices.Sorted(maps.Keys(d.Errors)) {
+			t.line(uint64(d.Errors[reason]), "errors: "+reason, "in sending, which mostly was tried again")
+		}
 	}
 }
 

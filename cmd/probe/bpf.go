@@ -16,6 +16,8 @@ import (
 type bpf struct {
 	text string
 	file string
+
+	content string // of the file, when it has been read
 }
 
 func (b *bpf) register(f *pflag.FlagSet) {
@@ -34,9 +36,11 @@ func (b *bpf) apply(c *probe.Config) error {
 			return fmt.Errorf("--bpf: %w", err)
 		}
 	case b.file != "":
-		text, err := readFilter(b.file)
+		if b.content == "" {
+			b.content, err = readFilter(b.file)
+		}
 		if err == nil {
-			c.Filter, err = filter.ParseText(text)
+			c.Filter, err = filter.ParseText(b.content)
 		}
 		if err != nil {
 			return fmt.Errorf("--bpf-file %s: %w", b.file, err)

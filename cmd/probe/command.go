@@ -67,7 +67,9 @@ With --tap the packets are also sent on, whole and unchanged, on another interfa
 is dropped and counted. Frames that the system has put together (GRO) are too long for it: ethtool -K eth0 gro off lro off.
 
 Settings may also come from a file (--config; its keys are the flags' names) or from the environment (CAPROCK_EXPORT and
-so on). The command line wins over the environment, and that over the file.
+so on). The command line wins over the environment, and that over the file. At SIGHUP a live probe reads the file again and
+takes over what has changed of active, inactive, no-tcp-expiry, export, max-rate, template-refresh, template-packets, the
+bounds of the archive, summary and verbose; the log names what needs a restart. A file with a mistake changes nothing.
 
 Exit status: 0 after an orderly end, 1 after a failure (also when a file was damaged: what was good in it is exported),
 2 for wrong usage.`
@@ -88,6 +90,7 @@ const examples = `  probe -i eth0 -e 192.0.2.9:2055
 // options are the values of the flags.
 type options struct {
 	config    probe.Config
+	started   probe.Config // what config was at the start
 	key       key
 	rate      rate
 	ring      cli.Size

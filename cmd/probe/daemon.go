@@ -14,6 +14,7 @@ import (
 type daemon struct {
 	manager *service.Manager
 	scraper *scraper
+	status  string
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -34,12 +35,20 @@ func openDaemon(metrics string) (*daemon, error) {
 // start says that the probe is ready, until close that it lives, and when ctx ends that it is stopping.
 func (d *daemon) start(ctx context.Context, p *probe.Probe, c *probe.Config) {
 	d.scraper.start(p.Summary, c.Logger)
-	d.manager.Ready("metering " + strings.Join(append(c.Interfaces, c.Files...), " "))
+	d.status = "metering " + strings.Join(append(c.Interfaces, c.Files...), " ")
+	d.manager.Ready(d.status)
 	watching, stop := context.WithCancel(context.Background())
 	stopping := context.AfterFunc(ctx, d.manager.Stopping)
 	d.stop = func() { stopping(); stop() }
 	// A probe lives when its meters let themselves be looked at.
 	d.running.Go(func() { d.manager.Watch(watching, func() { p.Progress() }) })
+}
+
+// reloading tells the manager that f is under way, and then that the probe is ready again.
+func (d *daemon) reloading(f func()) {
+	d.manager.Reloading()
+	f()
+	d.manager.Ready(d.status)
 }
 
 func (d *daemon) close() {

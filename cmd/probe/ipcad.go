@@ -22,6 +22,7 @@ import (
 // ipcad is the flag for IPCAD's configuration file.
 type ipcad struct {
 	file    string
+	text    []byte                 // of it, when it has been read
 	out     func() io.Writer       // where it is said what became of each directive
 	changed func(flag string) bool // the flag was given, and wins
 }
@@ -35,11 +36,13 @@ func (i *ipcad) apply(o *options) error {
 	if i.file == "" {
 		return nil
 	}
-	text, err := os.ReadFile(i.file)
-	if err != nil {
-		return err
+	if i.text == nil {
+		var err error
+		if i.text, err = os.ReadFile(i.file); err != nil {
+			return err
+		}
 	}
-	conf, err := ipcadconf.Parse(string(text))
+	conf, err := ipcadconf.Parse(string(i.text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", i.file, err)
 	}

@@ -190,3 +190,151 @@ func TestShutIn(t *testing.T) {
 		t.Errorf("%+v %+v %+v\n%s", s.Sources, s.Packets, s.Tap, p.logged())
 	}
 }
+
+// TestSIGHUP: a process that is shut in, as another user, takes over what has changed in its settings, and says what needs
+// a restart, and what is wrong.
+func TestSIGHUP(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	veth(t, "in0", "sender")
+	collectors := [2]*net.UDPConn{}
+	for i := range collectors {
+		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		collectors[i] = conn
+	}
+	one, two := collectors[0].LocalAddr().String(), collectors[1].LocalAddr().String()
+	dir, err := os.MkdirTemp("", "probe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // for nobody
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "probe.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil { // as editors do
+			t.Fatal(err)
+		}
+	}
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "notify")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer notify.Close()
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(dir, "notify"))
+	told := func() string {
+		t.Helper()
+		b := make([]byte, 1000)
+		notify.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := notify.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+
+	base := "interface: [in0]\nring-size: 8MiB\n"
+	write(base + "export: ['" + one + "']\n")
+	p := launch(t, "--config", file, "--summary", "json", "--inactive", "100ms")
+	if s := told(); !strings.HasPrefix(s, "READY=1\nSTATUS=metering in0") {
+		t.Errorf("told %q", s)
+	}
+	p.wait(t, "msg=metering")
+	if strings.Contains(p.logged(), "cannot be read again") || !strings.Contains(p.logged(), "seccomp") {
+		t.Errorf("log:\n%s", p.logged())
+	}
+	reload := func(text, want string) {
+		t.Helper()
+		write(text)
+		p.mu.Lock()
+		p.log.Reset()
+		p.mu.Unlock()
+		_ = p.Process.Signal(syscall.SIGHUP)
+		if s := told(); !strings.HasPrefix(s, "RELOADING=1\nMONOTONIC_USEC=") {
+			t.Errorf("told %q", s)
+		}
+		if s := told(); !strings.HasPrefix(s, "READY=1\n") {
+			t.Errorf("told %q", s)
+		}
+		for until := time.Now().Add(5 * time.Second); !strings.Contains(p.logged(), want); time.Sleep(time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("reload: want %q in the log:\n%s", want, p.logged())
+			}
+		}
+	}
+	const each = 1000
+	transmit(t, "sender", each)
+	sent := uint64(each)
+	for round := range 20 {
+		done := make(chan bool)
+		go func() { transmit(t, "sender", each); close(done) }()
+		sent += each
+		text := base + "active: " + []string{"1s", "200ms", "50ms"}[round%3] + "\n"
+		if round%2 == 0 {
+			text += "export: ['" + one + "', '" + two + "']\nmax-rate: 20000\n"
+			reload(text, "changed=\"export, active, max-rate\"")
+		} else {
+			reload(text+"export: ['"+one+"']\n", "changed=\"export, active, max-rate\"")
+		}
+		<-done
+	}
+	good := base + "export: ['" + one + "']\nactive: 50ms\n"
+	reload(good, "changed=active")
+	reload(good, "nothing has changed")
+	reload(good+"inactive: 1h\n", "nothing has changed") // the command line wins
+	reload(good+"key: [src_addr]\nring-size: 4MiB\ntemplate-packets: 5\n", "level=ERROR")
+	reload("interface: [in0, lo]\nring-size: 4MiB\nexport: ['"+one+"']\nactive: 50ms\ntemplate-packets: 5\n", "changed=template-packets")
+	p.wait(t, `needs a restart: interface, ring-size`)
+	reload(good+"activ: 3s\n", `unknown key \"activ\"`)
+	reload(good+"export: [", "level=ERROR")
+	reload(base+"export: ['"+one+"', 'tcp://"+two+"']\nactive: 50ms\n", "needs a restart: export")
+	reload(good+"verbose: true\n", "changed=verbose")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	p.log.Reset()
+	p.mu.Unlock()
+	_ = p.Process.Signal(syscall.SIGHUP)
+	p.wait(t, "no such file")
+
+	s := p.end(t)
+	in := s.Sources[0]
+	if in.Interface == nil || in.Packets != in.Interface.RxPackets || in.Packets > sent || in.Packets < sent/2 || in.Dropped != 0 ||
+		s.Packets.Metered != in.Packets || s.Flows.Ended.Packets != in.Packets {
+		t.Errorf("%d packets sent; %+v %+v %+v", sent, in, in.Interface, s.Packets)
+	}
+	c := s.Export.Collectors
+	if len(c) != 2 || c[0].Exported.Packets != in.Packets || c[1].Exported.Packets == 0 || c[1].Exported.Packets+c[1].Missed.Packets != in.Packets {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestSIGHUPWithoutFile: a daemon does not die of it.
+func TestSIGHUPWithoutFile(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	veth(t, "in0", "sender")
+	p := launch(t, "-i", "in0", "--summary", "json", "--ring-size", "2MiB")
+	p.wait(t, "msg=metering")
+	for range 3 {
+		_ = p.Process.Signal(syscall.SIGHUP)
+	}
+	p.wait(t, "there is nothing to reload")
+	transmit(t, "sender", 10)
+	time.Sleep(100 * time.Millisecond)
+	if s := p.end(t); s.Packets.Read != 10 {
+		t.Errorf("%+v", s.Packets)
+	}
+}

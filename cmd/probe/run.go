@@ -18,13 +18,20 @@ import (
 )
 
 func run(cmd *cobra.Command, o *options, args []string) error {
+	hup := newReloader(cmd, o, args)
 	if ready, err := o.settings.Load(cmd, func() error { return o.complete(args) }); !ready {
 		return err
 	}
 	stderr := cmd.ErrOrStderr()
-	o.config.Logger = cli.Logger(stderr, o.settings.Verbose)
+	hup.setLevel(o.settings.Verbose)
+	o.config.Logger, o.started = cli.LevelLogger(stderr, hup.level), o.config
+	if err := hup.loaded(cmd, o.config.Logger); err != nil {
+		return err
+	}
 	asked := cli.Catch(syscall.SIGUSR1)
 	defer asked.Stop()
+	hup.catch()
+	defer hup.stop()
 	daemon, err := openDaemon(o.metrics)
 	if err != nil {
 		return err
@@ -37,11 +44,13 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 	if err := o.jail.shut(&o.config, o.config.Logger); err != nil {
 		return err
 	}
+	hup.check()
 	daemon.start(cmd.Context(), p, &o.config)
 	asked.Each(func() {
 		s := p.Summary()
 		_ = s.WriteText(stderr) // where should that be told?
 	})
+	hup.each(func() { daemon.reloading(func() { hup.reload(p) }) })
 	if len(o.config.Files) > 0 && cli.IsTerminal(stderr) {
 		running, stop := context.WithCancel(context.Background())
 		done := make(chan struct{})
@@ -53,6 +62,7 @@ func run(cmd *cobra.Command, o *options, args []string) error {
 		err = p.Run(cmd.Context())
 	}
 	asked.Stop()
+	hup.stop()
 	s := p.Summary()
 	return errors.Join(advise(err), s.Balance(), printSummary(cmd.OutOrStdout(), stderr, o.summary, &s))
 }

@@ -22,6 +22,7 @@ import (
 type jail struct {
 	user, chroot string
 	off          bool
+	reload       string                                        // file of settings that is read again later; "": there is none
 	enter        func(sandbox.Config) (*sandbox.Report, error) // nil in tests, whose process goes on
 }
 
@@ -41,6 +42,10 @@ func (j *jail) config(c *probe.Config) sandbox.Config {
 	}
 	if c.Archive.Dir != "" {
 		s.Writable = append(s.Writable, c.Archive.Dir)
+	}
+	if j.reload != "" && len(c.Interfaces) > 0 {
+		s.Reread = append(s.Reread, j.reload)
+		s.Datagrams = len(c.Export.Destinations) > 0
 	}
 	shareAccounting(&c.Accounting, &s)
 	for _, d := range c.Export.Destinations {

@@ -50,6 +50,11 @@ func (c *Config) calls() []call {
 			}
 		}
 		list = append(list, call{unix.SYS_CONNECT, nil})
+	} else if c.Datagrams {
+		for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
+			list = append(list, call{unix.SYS_SOCKET, []condition{is(0, family), {1, 0xf, unix.SOCK_DGRAM, false}}})
+		}
+		list = append(list, call{unix.SYS_CONNECT, nil})
 	}
 	if len(c.Writable) == 0 {
 		return append(list, call{unix.SYS_OPENAT, []condition{without(2, unix.O_WRONLY|unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC)}})

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -52,6 +53,12 @@ func (c *Config) veil() map[string]string {
 	for _, p := range c.Readable {
 		paths[p] = "r"
 	}
+	for _, p := range c.Reread {
+		paths[p] = "r"
+		if unix.Geteuid() != 0 {
+			paths[filepath.Dir(p)] = "r"
+		}
+	}
 	if c.Resolve {
 		for _, p := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/services", "/etc/nsswitch.conf"} {
 			paths[p] = "r"
@@ -69,7 +76,7 @@ func (c *Config) promises() string {
 	if c.Resolve {
 		p = append(p, "dns")
 	}
-	if c.Resolve || len(c.Readable) > 0 || len(c.Writable) > 0 {
+	if c.Resolve || len(c.Readable) > 0 || len(c.Reread) > 0 || len(c.Writable) > 0 {
 		p = append(p, "rpath")
 	}
 	if len(c.Writable) > 0 {

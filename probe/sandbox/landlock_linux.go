@@ -83,6 +83,13 @@ func (c *Config) landlockRules(who account) (*rules, error) {
 	for _, name := range c.Readable {
 		errs = append(errs, r.allow(name, folderRead&fs))
 	}
+	for _, name := range c.Reread {
+		name = filepath.Join(c.Chroot, name)
+		errs = append(errs, r.allow(name, folderRead&fs))
+		if who.uid != 0 {
+			errs = append(errs, r.allow(filepath.Dir(name), folderRead&fs))
+		}
+	}
 	if c.Resolve {
 		for _, name := range resolverPaths(c.Chroot, who.uid == 0) {
 			errs = append(errs, r.allow(name, folderRead&fs))

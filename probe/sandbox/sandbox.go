@@ -28,9 +28,15 @@ type Config struct {
 	Readable []string // files and folders that are opened for reading later
 	Writable []string // folders in which files are made, replaced and removed later; they must exist
 
+	// Reread are files that are read later, and may have been replaced by then: their folder is left to read too, unless the
+	// user is root, who could read more there than the world. With Chroot they are looked for in the new root.
+	Reread []string
+
 	ReadAll bool // whoever runs this stays, and root may still read what is others': for reading capture files
 	Resolve bool // names are looked up again later: UDP and TCP sockets and the resolver's files
 	Connect bool // connections over TCP are opened later
+
+	Datagrams bool // sockets of UDP are opened later. Those that are open could send to anybody as well
 }
 
 // DefaultUser is whom root becomes.

@@ -396,6 +396,31 @@ func TestPaths(t *testing.T) {
 	r.want(t, map[string]string{"read " + in: "", "udp": "EPERM"})
 }
 
+// TestReread: a file that is read again is found in its folder; root, who could read all of it, has the file alone. UDP is
+// all that Datagrams gives.
+func TestReread(t *testing.T) {
+	needRoot(t)
+	dir, err := os.MkdirTemp("/tmp", "sandbox-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	os.Chmod(dir, 0o755)
+	file, beside := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for _, name := range []string{file, beside} {
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := start(t, child{Config: sandbox.Config{Reread: []string{file}, Datagrams: true}, Files: []string{file, beside}})
+	r.want(t, expect(r, map[string]string{"udp": "", "read " + file: "", "read " + beside: ""}))
+	if !r.has("landlock") {
+		return
+	}
+	r = start(t, child{Config: sandbox.Config{User: "root", Reread: []string{file}}, Files: []string{file, beside}})
+	r.want(t, map[string]string{"udp": "EPERM", "read " + file: "", "read " + beside: "EACCES"})
+}
+
 // TestNames: when names are looked up again there are sockets of the internet's families, and no others.
 func TestNames(t *testing.T) {
 	needRoot(t)

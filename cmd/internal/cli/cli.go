@@ -176,6 +176,11 @@ func Logger(w io.Writer, verbose bool) *slog.Logger {
 	if verbose {
 		level = slog.LevelDebug
 	}
+	return LevelLogger(w, level)
+}
+
+// LevelLogger is Logger with a level that may change.
+func LevelLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 

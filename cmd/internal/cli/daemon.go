@@ -25,6 +25,9 @@ func (s *Settings) Register(f *pflag.FlagSet) {
 	f.BoolVarP(&s.Verbose, "verbose", "v", false, "log more")
 }
 
+// File is the YAML file that settings come from; "" if there is none.
+func (s *Settings) File() string { return s.file }
+
 // Load gives values to the other flags (see LoadConfig), and has complete check them. It returns false when the program
 // has nothing more to do: settings were to be checked or printed only.
 func (s *Settings) Load(cmd *cobra.Command, complete func() error) (ready bool, err error) {

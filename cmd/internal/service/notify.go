@@ -37,6 +37,15 @@ func Connect() (*Manager, error) {
 // Ready says that the program does its work now, and how, in a line for people.
 func (m *Manager) Ready(status string) { m.tell("READY=1\nSTATUS=" + status) }
 
+// Reloading says that settings are being reloaded, until Ready.
+func (m *Manager) Reloading() {
+	text := "RELOADING=1"
+	if now := monotonic(); now != 0 {
+		text += "\nMONOTONIC_USEC=" + strconv.FormatInt(now, 10)
+	}
+	m.tell(text)
+}
+
 // Stopping says that it ends in order.
 func (m *Manager) Stopping() { m.tell("STOPPING=1") }
 
