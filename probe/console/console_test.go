@@ -611,3 +611,25 @@ func FuzzHandshake(f *testing.F) {
 		}
 	})
 }
+
+// TestBiflowIsTwoRows: the table of the cache has a row for each direction.
+func TestBiflowIsTwoRows(t *testing.T) {
+	c, m := open(t, Config{})
+	a, b := addr("10.0.0.1"), addr("192.0.2.1")
+	m.flows = []netflow.Record{
+		{SrcAddr: a, DstAddr: b, Proto: 6, SrcPort: 0x1000, DstPort: 80, Packets: 6, ReversePackets: 4},
+		{SrcAddr: a, DstAddr: b, Proto: 1, DstPort: 8 << 8, ICMPType: 8, Packets: 3, ReversePackets: 2},
+		{SrcAddr: a, DstAddr: b, Proto: 17, SrcPort: 0x1000, DstPort: 53, ReversePackets: 1},
+	}
+	got, err := execute(t, c, "show ip cache flow", Session{Level: Admin})
+	const want = `Pkts
+wi0           10.0.0.1        <?>           192.0.2.1       06 1000 0050     6
+wi0           192.0.2.1       <?>           10.0.0.1        06 0050 1000     4
+wi0           10.0.0.1        <?>           192.0.2.1       01 0000 0800     3
+wi0           192.0.2.1       <?>           10.0.0.1        01 0000 0000     2
+wi0           192.0.2.1       <?>           10.0.0.1        11 0035 1000     1
+`
+	if err != nil || !strings.HasSuffix(got, want) {
+		t.Errorf("error %v\n%s", err, got)
+	}
+}

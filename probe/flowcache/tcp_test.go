@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,7 +122,7 @@ func (s *segment) time() netflow.Timestamp { return epoch + netflow.Timestamp(s.
 // measure runs a connection through a cache.
 func measure(t *testing.T, cfg flowcache.Config, c int) (out []netflow.Record) {
 	t.Helper()
-	cfg.TCPMetrics, cfg.Seed = true, [32]byte{1}
+	cfg.TCPMetrics, cfg.Seed, cfg.MaxFlows = true, [32]byte{1}, 16
 	cache := newCache(t, cfg)
 	emit := func(r *netflow.Record) { out = append(out, *r) }
 	for _, s := range connections[c].list {
@@ -234,7 +235,7 @@ func TestTCPMetricsOfCaptures(t *testing.T) {
 		if !ok {
 			continue
 		}
-		cache := newCache(t, flowcache.Config{Active: 25e5 * time.Hour, Inactive: 25e5 * time.Hour, Biflow: true, TCPMetrics: true})
+		cache := newCache(t, flowcache.Config{MaxFlows: 10_000, Active: 25e5 * time.Hour, Inactive: 25e5 * time.Hour, Biflow: true, TCPMetrics: true})
 		var got [2]int
 		emit := func(r *netflow.Record) {
 			got[0] += int(r.TCPRetransmits + r.ReverseTCPRetransmits)
@@ -251,6 +252,70 @@ func TestTCPMetricsOfCaptures(t *testing.T) {
 		cache.Flush(emit)
 		if got != figures {
 			t.Errorf("%s: %d retransmissions and %d round-trip times, want %d", c.Name, got[0], got[1], figures)
+		}
+	}
+}
+
+// TestRetransmissionsModel compares random segments with a count that remembers every byte: when it was passed over, and
+// whether it was seen. The cache knows three gaps; segments that would make a fourth are left out.
+func TestRetransmissionsModel(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		const size = 4000
+		var seen [size]bool
+		var passed [size]netflow.Timestamp
+		next, want := 0, uint32(0)
+		first := uint32(rng.Uint64()) // numbers wrap somewhere
+		if seed%2 == 0 {
+			first = -uint32(rng.IntN(size))
+		}
+		m := newMeter(t, flowcache.Config{MaxFlows: 4, TCPMetrics: true})
+		now := epoch
+		gaps := func(from, to int) (n int) { // with the segment
+			unseen := false
+			for i := range max(next, to) {
+				hole := !seen[i] && (i < from || i >= to)
+				if hole && !unseen {
+					n++
+				}
+				unseen = hole
+			}
+			return n
+		}
+		for range 200 {
+			now += netflow.Timestamp(rng.IntN(3000))
+			from := max(0, min(next+rng.IntN(60)-40, size-50))
+			to := from + 1 + rng.IntN(40)
+			if next == 0 {
+				from, to = 0, 10
+			}
+			if gaps(from, to) > 3 {
+				continue
+			}
+			p := dissect.Packet{IPVersion: 4, Proto: netflow.ProtoTCP, TCPFlags: ack, IPBytes: uint32(40 + to - from),
+				TCPSeq: first + uint32(from), TCPPayload: uint32(to - from)}
+			m.Add(now, 1, &p, m.emit)
+			again := false
+			for i := from; i < min(to, next); i++ {
+				again = again || seen[i] || now-passed[i] >= 3000
+			}
+			if again && !(from == next-1 && to == next) { // a keep-alive
+				want++
+			}
+			if from == next-1 && to == next {
+				continue
+			}
+			for i := next; i < from; i++ {
+				passed[i] = now
+			}
+			for i := from; i < to; i++ {
+				seen[i] = true
+			}
+			next = max(next, to)
+		}
+		m.Flush(m.emit)
+		if got := m.out[0].TCPRetransmits; got != want || want == 0 {
+			t.Fatalf("seed %d: %d retransmissions, want %d", seed, got, want)
 		}
 	}
 }
