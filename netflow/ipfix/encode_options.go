@@ -54,10 +54,9 @@ func optionsRecord(id uint16, scopes uint16, fields ...field) []byte {
 	return b
 }
 
-// Options makes the messages that tell what o holds, beside and between those with flows; they count in the sequence, as
-// RFC 7011 section 3.1 has it, and nfcapd 1.7.1 takes for a gap. templates says that the collector needs the templates
-// too. A name longer than 64
-// bytes, or a description longer than 254, is cut.
+// Options makes the messages that tell what o holds, beside and between those with flows. They count in the sequence, as RFC
+// 7011 section 3.1 has it, which nfcapd 1.7.1 does not expect. templates says that the collector needs the templates too. A
+// name longer than 64 bytes, or a description longer than 254, is cut.
 func (e *Encoder) Options(now netflow.Timestamp, o *netflow.Options, templates bool) [][]byte {
 	sets := e.optionsSets(o)
 	if !templates {
