@@ -41,7 +41,7 @@ type storedFlow struct {
 // TestPacketsOfFlows meters and archives a generated trace, and asks flowpcap for the packets of random flows that
 // flowprint tells: they are as many, of as many bytes, as the flow has. As it is stated in the README:
 //
-//	go test ./test -run TestPacketsOfFlows -v -archive-bytes 2000000000 -archive-flows 1000
+//	go test ./test -timeout 1h -v -run TestPacketsOfFlows -archive-bytes 2000000000 -archive-flows 1000
 func TestPacketsOfFlows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
