@@ -3,3 +3,5 @@
 package flowcache
 
 func hugePages[T any]([]T) {}
+
+func release[T any]([]T) {}

@@ -89,4 +89,5 @@ func (c *Cache) grow() {
 			c.slots[pos] = slot
 		}
 	}
+	release(old)
 }
