@@ -209,8 +209,12 @@ func TestNobodyListens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := s.Export.Collectors[0]; c.Exported.Flows+c.TotalLost().Flows != s.Export.Given.Flows {
+	c := s.Export.Collectors[0]
+	if c.Exported.Flows+c.TotalLost().Flows != s.Export.Given.Flows {
 		t.Errorf("%+v of %+v", c, s.Export.Given)
+	}
+	if len(c.Errors) != 1 || c.Errors["refused"] == 0 {
+		t.Errorf("errors %v, want some of a collector that refuses", c.Errors)
 	}
 }
 

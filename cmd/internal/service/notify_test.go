@@ -5,7 +5,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -43,6 +45,10 @@ func TestNotify(t *testing.T) {
 		m.Ready("metering eth0")
 		if got := read(); got != "READY=1\nSTATUS=metering eth0" {
 			t.Errorf("ready: %q", got)
+		}
+		m.Reloading()
+		if got := read(); !strings.HasPrefix(got, "RELOADING=1") || runtime.GOOS == "linux" && !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+			t.Errorf("reloading: %q", got)
 		}
 		asked := 0
 		ctx, cancel := context.WithCancel(t.Context())
