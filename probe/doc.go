@@ -7,6 +7,10 @@
 // until its context ends or the files do, and needs none. Each interface has a flow cache of its own. Files are read one after
 // the other, in the order given, into one cache: a capture that was cut into several files gives the flows of the whole.
 //
+// With [Config].Rings several processors share the work. An interface has as many rings then, each with a goroutine and a
+// table of its own. Files are still read by one goroutine, which also dissects; it shares the packets out to as many workers,
+// which have the tables and go by the file's clock, so that the same flows come out, in another order.
+//
 // The capture times of packets drive all timeouts, so that a file gives the flows that the live traffic gave. A live
 // interface without packets goes by the clock of the machine.
 //

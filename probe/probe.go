@@ -219,7 +219,7 @@ func (p *Probe) runInterfaces(ctx context.Context) error {
 			stop := context.AfterFunc(ctx, s.source.Stop)
 			defer stop()
 			if errs[i] = m.run(s); errs[i] != nil && len(p.meters) > 1 {
-				m.log.Error("this interface is no longer metered", "interface", s.name, "err", errs[i])
+				p.complain(s, errs[i])
 			}
 			m.flush()
 		})

@@ -72,6 +72,16 @@ func (s *Summary) addPart(part *SourceSummary) {
 	all.Error = cmp.Or(all.Error, part.Error)
 }
 
+// complain logs what ended an interface while others go on, or a ring, whose packets the kernel then gives to the others.
+func (p *Probe) complain(s *sourceState, err error) {
+	switch {
+	case p.cfg.rings() > 1 && !errors.Is(err, capture.ErrGone):
+		p.cfg.Logger.Error("a ring of this interface is no longer read", "interface", s.name, "err", err)
+	case s.whole == nil && len(p.cfg.Interfaces) > 1:
+		p.cfg.Logger.Error("this interface is no longer metered", "interface", s.name, "err", err)
+	}
+}
+
 // distinct leaves out what another ring of the same interface says too.
 func (p *Probe) distinct(errs []error) []error {
 	for i, m := range p.meters {

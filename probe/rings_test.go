@@ -25,7 +25,7 @@ import (
 // metered reads files and returns the flows, each with how often it came, and the summary without what depends on rings.
 func metered(t *testing.T, cfg Config, files ...string) (map[netflow.Record]int, Summary) {
 	t.Helper()
-	cfg.Files, cfg.Cache.MaxFlows = files, 1<<17 // quicker to make than the default
+	cfg.Files, cfg.Cache.MaxFlows = files, 1<<15 // quicker to make than the default
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -64,11 +64,19 @@ func metered(t *testing.T, cfg Config, files ...string) (map[netflow.Record]int,
 	return flows, s
 }
 
-// sameFlows meters files with several numbers of rings. It returns how many records there are.
+// sameFlows meters files with one ring and with several, as many as are given or different numbers of them. It returns how many records there are.
 func sameFlows(t *testing.T, cfg Config, files ...string) (records int) {
 	t.Helper()
+	numbers := []int{2, 3, 8}
+	switch {
+	case raced:
+		numbers = []int{3}
+	case cfg.Rings > 1:
+		numbers = []int{cfg.Rings}
+	}
+	cfg.Rings = 1
 	want, wantSummary := metered(t, cfg, files...)
-	for _, rings := range []int{2, 3, 8} {
+	for _, rings := range numbers {
 		cfg.Rings = rings
 		got, s := metered(t, cfg, files...)
 		for r, n := range want {
@@ -108,7 +116,7 @@ func TestRingsCorpora(t *testing.T) {
 // TestRingsTrace: a trace, with all kinds of timeouts and keys, with a filter, and shuffled.
 func TestRingsTrace(t *testing.T) {
 	c := trace.DefaultConfig()
-	c.Packets, c.Flows, c.Span = 60_000, 3000, 50*time.Second
+	c.Packets, c.Flows, c.Span = 20_000, 1000, 50*time.Second
 	var b bytes.Buffer
 	if _, err := trace.Write(&b, c); err != nil {
 		t.Fatal(err)
@@ -136,10 +144,12 @@ func TestRingsTrace(t *testing.T) {
 	detailed.Cache.Details, detailed.Cache.TCPMetrics = true, true
 	both := detailed
 	both.Cache.Biflow = true
+	most := short(time.Second, 50*time.Millisecond) // more than patientChunks
+	most.Rings = MaxRings
 	detailed.FragmentPorts = true
 	for name2, cfg := range map[string]Config{
 		"defaults": DefaultConfig(), "short": short(time.Second, 50*time.Millisecond), "only active": short(time.Second, time.Hour), "filtered": filtered,
-		"details": detailed, "biflow": both,
+		"most": most, "details": detailed, "biflow": both,
 		"source":    keyed(flowcache.KeySrcAddr),
 		"addresses": keyed(flowcache.KeySrcAddr | flowcache.KeyDstAddr),
 		"ports":     keyed(flowcache.KeySrcPort | flowcache.KeyProto),
@@ -148,6 +158,9 @@ func TestRingsTrace(t *testing.T) {
 	} {
 		t.Run(name2, func(t *testing.T) {
 			for _, disorder := range []time.Duration{0, 300 * time.Millisecond, 4 * time.Second} {
+				if raced && disorder == 0 {
+					continue
+				}
 				file := name
 				if disorder > 0 {
 					file = shuffle(t, name, disorder)
@@ -180,11 +193,11 @@ func shuffle(t *testing.T, name string, span time.Duration) string {
 		if err != nil {
 			break
 		}
-		if rnd.IntN(1500) == 0 {
+		if rnd.IntN(500) == 0 {
 			step = rnd.Int64N(int64(10*time.Minute)) - int64(5*time.Minute)
 		}
 		at := p.Time + rnd.Int64N(int64(span)) + step
-		if rnd.IntN(5000) == 0 {
+		if rnd.IntN(2000) == 0 {
 			at -= int64(time.Hour) // one packet alone
 		}
 		p.Time = at
@@ -252,8 +265,48 @@ func TestRingsMeanwhile(t *testing.T) {
 	t.Logf("%d looks, %d with packets under way", looks, underway)
 }
 
+// TestRingsAllocations: sharing packets of known flows out, and metering them, allocates nothing.
+func TestRingsAllocations(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Files, cfg.Rings, cfg.Logger = []string{"-"}, 2, slog.New(slog.DiscardHandler)
+	p := &Probe{cfg: cfg, queue: newQueue()}
+	if err := p.openReader(); err != nil {
+		t.Fatal(err)
+	}
+	m := p.meters[0]
+	m.workers.start()
+	s := &sourceState{name: "-"}
+	batch := make([]flowcache.Packet, flowcache.BatchSize)
+	for i := range batch {
+		batch[i].Time, batch[i].Src[15], batch[i].IPVersion = netflow.Timestamp(1e12), byte(i), 4
+	}
+	batch[7].Time -= 1000 // each time older than the clock
+	share := func() {
+		for range 64 {
+			m.workers.share(s, 1e12, batch)
+		}
+	}
+	share()
+	if n := testing.AllocsPerRun(50, share); n != 0 {
+		t.Errorf("%v allocations for %d packets", n, 64*len(batch))
+	}
+	m.workers.end()
+	var packets uint64
+	for _, m := range p.meters {
+		packets += m.cache.Stats().Packets
+	}
+	if want := uint64(52 * 64 * len(batch)); packets != want {
+		t.Errorf("%d packets metered, want %d", packets, want)
+	}
+}
+
 // TestRingsConfig: what cannot be is said.
 func TestRingsConfig(t *testing.T) {
+	pattern := DefaultConfig()
+	pattern.Interfaces, pattern.Rings = []string{"ppp*"}, 2
+	if err := pattern.Validate(); err == nil || !strings.Contains(err.Error(), "pattern") {
+		t.Errorf("rings of a pattern: %v", err)
+	}
 	for _, test := range []struct {
 		rings   int
 		persist bool

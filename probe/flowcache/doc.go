@@ -35,5 +35,6 @@
 // idle; packets do not move it, only a look at that tick does: one look per flow and timeout, none per packet. AddBatch looks
 // up the slots of 32 packets, then touches their entries, then counts, so that cache misses overlap.
 //
-// A Cache belongs to one goroutine; use several for several cores, split by a hash of the packets.
+// A Cache belongs to one goroutine. Several cores have several: Split says which packet goes to which, and Clock and Follow make
+// them end flows when one Cache for all packets would.
 package flowcache
