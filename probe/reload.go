@@ -45,6 +45,9 @@ func (p *Probe) Reload(cfg Config) error {
 		if retimed {
 			m.mu.Lock()
 			errs = append(errs, m.cache.SetTimeouts(next.Cache.Active, next.Cache.Inactive, next.Cache.TCPExpiry))
+			if m.workers != nil {
+				m.workers.clock.SetTimeouts(next.Cache.Active, next.Cache.Inactive)
+			}
 			m.mu.Unlock()
 		}
 	}

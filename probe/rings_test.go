@@ -249,7 +249,12 @@ func TestRingsMeanwhile(t *testing.T) {
 			if err := s.Balance(); err != nil {
 				t.Fatal(err)
 			}
-			looks++
+			if looks++; looks%8 == 0 {
+				cfg.Cache.Active = time.Duration(1+looks%5) * time.Second
+				if err := p.Reload(cfg); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if s.Packets.Underway > 0 {
 				underway++
 			}

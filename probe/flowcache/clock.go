@@ -1,6 +1,10 @@
 package flowcache
 
-import "github.com/caprock-net/caprock/netflow"
+import (
+	"time"
+
+	"github.com/caprock-net/caprock/netflow"
+)
 
 // When packets are shared out between caches, each sees only some of them, but which packets make up which record depends
 // on the clock, and that on all of them. Clock is that clock; a Cache learns by Follow what it cannot know by itself.
@@ -16,6 +20,11 @@ type Clock struct {
 func NewClock(cfg Config) Clock {
 	cfg = cfg.withDefaults()
 	return Clock{span: netflow.Timestamp(cfg.Active.Microseconds())} // as in setClock: flows end no later than this
+}
+
+// SetTimeouts changes them, as for the caches.
+func (c *Clock) SetTimeouts(active, inactive time.Duration) {
+	c.span = NewClock(Config{Active: active, Inactive: inactive}).span
 }
 
 // Kind says how a packet's time compares with the clock.

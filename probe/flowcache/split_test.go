@@ -3,6 +3,7 @@ package flowcache_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
@@ -111,5 +112,12 @@ func TestSharedClock(t *testing.T) {
 	}
 	if c.Now() != 382*s {
 		t.Errorf("now %d", c.Now())
+	}
+	c.SetTimeouts(time.Second, time.Minute)
+	if _, kind := c.Take(381 * s); kind != flowcache.Behind {
+		t.Errorf("kind %d, want %d", kind, flowcache.Behind)
+	}
+	if _, kind := c.Take(380 * s); kind != flowcache.Step {
+		t.Errorf("kind %d, want %d", kind, flowcache.Step)
 	}
 }
