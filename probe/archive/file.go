@@ -393,13 +393,13 @@ func (f *File) AppendPackets(dst []Packet, b *Block, buf *[]byte) ([]Packet, err
 	if err != nil {
 		return dst, fmt.Errorf("%s: at byte %d: %w", f.path, b.Offset, err)
 	}
-	found := 0
-	for _, p := range packetsOf(*buf) {
+	found, end := 0, 0
+	for at, p := range packetsOf(*buf) {
 		dst = append(dst, p)
-		found++
+		found, end = found+1, at+packetHeaderLen+len(p.Data)
 	}
-	if found != b.Packets {
-		return dst, fmt.Errorf("%s: at byte %d: %w: %d packets instead of %d", f.path, b.Offset, ErrCorrupt, found, b.Packets)
+	if found != b.Packets || end != b.Bytes {
+		return dst, fmt.Errorf("%s: at byte %d: %w: %d packets in %d bytes instead of %d in %d", f.path, b.Offset, ErrCorrupt, found, end, b.Packets, b.Bytes)
 	}
 	return dst, nil
 }
