@@ -295,18 +295,27 @@ func (c *Cache) Expire(now netflow.Timestamp, emit func(*netflow.Record)) {
 	c.sweep(-1, emit)
 }
 
-// Flush emits all flows: those that have ended for the reason they did, the others with EndReasonForced. The table and the
-// wheel are emptied as a whole, so that a flow costs no more than reading it.
+// Flush emits all flows: those that have ended for the reason they did, the others with EndReasonForced. When they are
+// many, the table and the wheel are emptied as a whole, so that a flow costs no more than reading it; when they are few, one
+// by one, so that a clock set back with each packet does not empty a large table each time.
 func (c *Cache) Flush(emit func(*netflow.Record)) {
+	whole := c.stats.Flows > len(c.slots)/16
 	for i := uint32(1); i < c.used && c.stats.Flows > 0; i++ {
-		if e := &c.slab[i]; e.packets != 0 {
+		e := &c.slab[i]
+		switch {
+		case e.packets == 0:
+		case whole:
 			c.stats.Flows--
 			c.emit(i, c.reason(e, netflow.EndReasonForced), emit)
 			e.packets = 0
+		default:
+			c.remove(i, c.reason(e, netflow.EndReasonForced), emit)
 		}
 	}
-	clear(c.slots)
-	clear(c.wheel.heads)
-	c.wheel.tail, c.wheel.ending = 0, 0
+	if whole {
+		clear(c.slots)
+		clear(c.wheel.heads)
+		c.wheel.tail, c.wheel.ending = 0, 0
+	}
 	c.used, c.free = 1, 0
 }
