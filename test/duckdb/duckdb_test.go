@@ -78,8 +78,9 @@ func TestDuckDBReadsWhatIsWritten(t *testing.T) {
 	dir := t.TempDir()
 	store, trace := filepath.Join(dir, "store"), filepath.Join(dir, "trace.pcap")
 	var sent sums
-	if _, err := fmt.Sscanf(run(t, "tracegen", "-packets", "400000", "-flows", "100000", "-o", trace), "packets %d bytes %d flows %d",
-		&sent.Packets, &sent.Bytes, &sent.Flows); err != nil {
+	var conversations int
+	if _, err := fmt.Sscanf(run(t, "tracegen", "-packets", "400000", "-flows", "100000", "-o", trace),
+		"packets %d bytes %d conversations %d flows %d", &sent.Packets, &sent.Bytes, &conversations, &sent.Flows); err != nil {
 		t.Fatal(err)
 	}
 	collector := exec.Command(filepath.Join(bin, "collector"), "-w", store, "-l", "127.0.0.1:0", "--nesting", "0")
