@@ -72,7 +72,7 @@ type PacketSummary struct {
 	Tunnelled   uint64 `json:"tunnelled"`    // metered by an IP header in a tunnel
 	NotFollowed uint64 `json:"not_followed"` // metered by the header outside: in the tunnel no IP header could be read; or a later fragment
 	Portless    uint64 `json:"portless"`     // metered without ports: later fragments, of which the first was not seen before
-	ClockSteps  uint64 `json:"clock_steps"`  // times that the clock was set back by more than both timeouts
+	ClockSteps  uint64 `json:"clock_steps"`  // times that the clock was set back by more than the active timeout
 	Dropped     uint64 `json:"dropped"`      // not read: by the kernel
 }
 

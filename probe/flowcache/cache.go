@@ -184,7 +184,8 @@ func (c *Cache) add(p *Packet, k *key, hash uint32, emit func(*netflow.Record)) 
 	}
 }
 
-// setClock takes the time of a packet: the clock follows it forward, and back only by more than both timeouts.
+// setClock takes the time of a packet: the clock follows it forward, and back only by more than the active timeout, which no
+// flow outlasts.
 func (c *Cache) setClock(t netflow.Timestamp, emit func(*netflow.Record)) {
 	if t >= c.latest && c.running {
 		c.latest = t

@@ -204,7 +204,7 @@ func TestClock(t *testing.T) {
 	m.take()
 	m.tcp(50*second, 3, netflow.TCPAck)
 	m.tcp(-20*second, 4, netflow.TCPAck)
-	m.want("a step back by more than both timeouts ends all", "3 1 4")
+	m.want("a step back by more than the active timeout ends all", "3 1 4")
 	m.tcp(-8*second, 5, netflow.TCPAck)
 	m.want("time goes on from there", "4 1 1")
 	m.tcp(1e9*second, 6, netflow.TCPAck)

@@ -18,7 +18,8 @@
 //
 // Captures of several interfaces are not quite in order, and merged files not at all. A packet older than the newest
 // one seen counts at the newest one's time for the timeouts; Start and End in its record are still its own time. Time
-// that steps back by more than both timeouts is a new clock: all flows end, and time goes on from there. Both are counted.
+// that steps back by more than the active timeout is a new clock: all flows end, and time goes on from there. Both are
+// counted.
 //
 // # On request
 //

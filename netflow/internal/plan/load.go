@@ -264,6 +264,8 @@ func (p *Plan) icmp(b *netflow.Batch, from, to int, data []byte, stride int) {
 			}
 		}
 		switch {
+		case v == 0 && !known: // the port may be one of TCP
+			continue
 		case v == 0:
 			v = b.DstPort[i]
 		case b.DstPort[i] == 0:

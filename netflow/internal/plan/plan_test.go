@@ -141,6 +141,8 @@ func TestColumns(t *testing.T) {
 			netflow.Record{Proto: 1, DstPort: 0x0800, ICMPType: 8}},
 		{"ICMP by 176 and 177", []plan.Field{f(4, 1), f(176, 1), f(177, 1)}, rec(uint8(1), uint8(3), uint8(4)), ctx,
 			netflow.Record{Proto: 1, DstPort: 0x0304, ICMPType: 3, ICMPCode: 4}},
+		{"ICMP not told, and no protocol: ports are ports", []plan.Field{f(7, 2), f(11, 2), f(176, 1), f(177, 1)}, rec(uint16(53), uint16(4660), uint8(0), uint8(0)), ctx,
+			netflow.Record{SrcPort: 53, DstPort: 4660}},
 		{"ICMPv6 by 139", []plan.Field{f(4, 1), f(32, 2), f(139, 2)}, rec(uint8(58), uint16(0x0800), uint16(0x8700)), ctx,
 			netflow.Record{Proto: 58, DstPort: 0x8700, ICMPType: 135}},
 		{"ICMPv6 by 178 and 179", []plan.Field{f(4, 1), f(178, 1), f(179, 1)}, rec(uint8(58), uint8(1), uint8(4)), ctx,
