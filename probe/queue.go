@@ -9,7 +9,7 @@ import (
 // chunkFlows is how many flows go through the queue at a time.
 const chunkFlows = 256
 
-// QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 240 bytes each.
+// QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 216 bytes each.
 const QueueFlows = 1 << 16
 
 // patientChunks is how many chunks there may be when the meter can wait, beside one for each worker of a file: so few
@@ -108,8 +108,8 @@ func (q *queue) close() {
 	q.notEmpty.Signal()
 }
 
-// call has f called, with the time of the packets, by the exporter's goroutine, behind the flows that are in the queue, and waits for that. It is false
-// when the queue is closed.
+// call has f called, with the time of the packets, by the exporter's goroutine, behind the flows that are in the queue, and
+// waits for that. It is false when the queue is closed.
 func (q *queue) call(f func(now netflow.Timestamp)) bool {
 	done := make(chan struct{})
 	q.mu.Lock()
