@@ -344,13 +344,14 @@ func bulk(n int) []Packet {
 	return packets
 }
 
-// dirSize is what all files of a folder have.
+// dirSize is what all files of a folder have, or less if some go meanwhile. The newest are looked at first: those that grow
+// are counted as they were when all that are counted after them were there.
 func dirSize(t testing.TB, dir string) (size int64, pcaps int) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files {
+	for _, f := range slices.Backward(files) {
 		if info, err := f.Info(); err == nil {
 			size += info.Size()
 		}
