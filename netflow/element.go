@@ -81,6 +81,8 @@ const VariableLength = 65535
 const (
 	PENIana    = 0     // the elements of IANA's registry
 	PENReverse = 29305 // the same elements, for the reverse direction of a biflow: RFC 5103 section 6.1
+	PENNtop    = 35632 // ntop's, of which some tell how TCP fares, for which IANA's registry has none
+	PENFlowmon = 39499 // Flowmon's, likewise
 )
 
 // Element is an information element: what a field of a template means.

@@ -19,12 +19,6 @@ type field struct {
 	about  string
 }
 
-// Private enterprise numbers of elements that have no equal in IANA's registry.
-const (
-	penFlowmon = 39499
-	penNtop    = 35632
-)
-
 // table lists the elements: the first of a column is the one that the column's name stands for. The lengths are those of
 // the registry but where collectors expect others: 25 and 26 have 4 bytes of 8 (RFC 7011 section 6.2; no packet is longer),
 // and element 6 has 1 byte in NetFlow v9, as there.
@@ -77,9 +71,9 @@ var table = []field{
 	{id: 139, size: 2, family: 6, other: 32, column: netflow.ICMPType, also: netflow.SetOf(netflow.ICMPCode), write: icmpBoth6, about: "type * 256 + code of ICMPv6; in the template of IPv4 it is 32"},
 	{id: 351, size: 8, column: netflow.TunnelID, write: segment, about: "VXLAN or Geneve network that the packets were in, with 1 in the first byte; 0: none"},
 	{id: 507, size: 4, column: netflow.TunnelID, write: tunnelID, about: "GTP-U tunnel endpoint that the packets were sent to; 0: none"},
-	{id: 69, pen: penFlowmon, name: "npmRoundTripTime", size: 4, column: netflow.TCPRTT, write: tcpRTT, about: "Flowmon's: round-trip time of the TCP handshake, µs; 0: not measured"},
-	{id: 109, pen: penNtop, v9: 57581, name: "RETRANSMITTED_IN_PKTS", size: 4, column: netflow.TCPRetransmits, write: tcpRetransmits, about: "ntop's: TCP segments seen again"},
-	{id: 110, pen: penNtop, name: "RETRANSMITTED_OUT_PKTS", size: 4, column: netflow.ReverseTCPRetransmits, write: reverseTCPRetransmits, about: "ntop's: the same of the other direction"},
+	{id: 69, pen: netflow.PENFlowmon, name: "npmRoundTripTime", size: 4, column: netflow.TCPRTT, write: tcpRTT, about: "Flowmon's: round-trip time of the TCP handshake, µs; 0: not measured"},
+	{id: 109, pen: netflow.PENNtop, v9: 57581, name: "RETRANSMITTED_IN_PKTS", size: 4, column: netflow.TCPRetransmits, write: tcpRetransmits, about: "ntop's: TCP segments seen again"},
+	{id: 110, pen: netflow.PENNtop, name: "RETRANSMITTED_OUT_PKTS", size: 4, column: netflow.ReverseTCPRetransmits, write: reverseTCPRetransmits, about: "ntop's: the same of the other direction"},
 	{id: 1, pen: netflow.PENReverse, size: 8, column: netflow.ReverseBytes, write: reverseOctets, about: "bytes of the other direction, of two-way flows"},
 	{id: 2, pen: netflow.PENReverse, size: 8, column: netflow.ReversePackets, write: reversePackets, about: "packets of the other direction"},
 	{id: 6, pen: netflow.PENReverse, size: 2, column: netflow.ReverseTCPFlags, write: reverseTCPFlags, about: "TCP flags of the other direction"},

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/internal/layout"
 )
 
 // Uptimes are a flow's times by NetFlow v9's clock, milliseconds since a made-up boot (package uptime).
@@ -24,7 +25,7 @@ func srcPort(p []byte, r *netflow.Record, _ Uptimes) { be.PutUint16(p, r.SrcPort
 func dstPort(p []byte, r *netflow.Record, _ Uptimes) {
 	v := r.DstPort
 	if isICMP(r, 4) || isICMP(r, 6) {
-		v = typeCode(r)
+		v = layout.TypeCode(r)
 	}
 	be.PutUint16(p, v)
 }
@@ -133,15 +134,7 @@ func icmp(r *netflow.Record, version uint8) uint16 {
 	if !isICMP(r, version) {
 		return 0
 	}
-	return typeCode(r)
-}
-
-// typeCode is ICMP's type << 8 | code; a flow has them apart, or as its destination port.
-func typeCode(r *netflow.Record) uint16 {
-	if r.ICMPType|r.ICMPCode != 0 {
-		return uint16(r.ICMPType)<<8 | uint16(r.ICMPCode)
-	}
-	return r.DstPort
+	return layout.TypeCode(r)
 }
 
 // millis cuts a time to milliseconds; a time that is not told stays 0.

@@ -21,9 +21,9 @@ var own = layout.Own{
 		layout.IPv6: {{ID: 178, Size: 1}, {ID: 179, Size: 1}},
 	},
 	TCP: []layout.Field{
-		{ID: 69, Size: 4, Enterprise: 39499},  // Flowmon's npmRoundTripTime, microseconds
-		{ID: 109, Size: 4, Enterprise: 35632}, // ntop's RETRANSMITTED_IN_PKTS
-		{ID: 110, Size: 4, Enterprise: 35632}, // ntop's RETRANSMITTED_OUT_PKTS: the other direction's
+		{ID: 69, Size: 4, Enterprise: netflow.PENFlowmon}, // Flowmon's npmRoundTripTime, microseconds
+		{ID: 109, Size: 4, Enterprise: netflow.PENNtop},   // ntop's RETRANSMITTED_IN_PKTS
+		{ID: 110, Size: 4, Enterprise: netflow.PENNtop},   // ntop's RETRANSMITTED_OUT_PKTS: the other direction's
 	},
 }
 

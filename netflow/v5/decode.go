@@ -137,15 +137,11 @@ func fill(dst *netflow.Batch, from int, h Header) {
 		return
 	}
 	dst.Extend(0, netflow.SetOf(netflow.ExportVersion))
-	for i, versions := 0, dst.ExportVersion[from:dst.Len()]; i < len(versions); i++ {
-		versions[i] = uint8(h.Version)
-	}
+	plan.Fill(dst.ExportVersion[from:dst.Len()], uint8(h.Version))
 	engine := h.Engine()
 	if engine == 0 {
 		return
 	}
 	dst.Extend(0, netflow.SetOf(netflow.Domain))
-	for i, engines := 0, dst.Domain[from:dst.Len()]; i < len(engines); i++ {
-		engines[i] = engine
-	}
+	plan.Fill(dst.Domain[from:dst.Len()], engine)
 }

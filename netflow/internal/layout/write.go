@@ -29,7 +29,7 @@ func (l Layout) HasGroups() bool { return l > Families }
 func (l Layout) WriteGroups(p []byte, r *netflow.Record) (dstPort uint16) {
 	dstPort = r.DstPort
 	if l&ICMP != 0 {
-		dstPort = typeCode(r)
+		dstPort = TypeCode(r)
 		binary.BigEndian.PutUint16(p, dstPort)
 		p = p[icmpLen:]
 	}
@@ -75,8 +75,8 @@ func writeHop(p []byte, family Layout, r *netflow.Record) {
 	}
 }
 
-// typeCode is ICMP's type << 8 | code; a flow has them apart, or as its destination port.
-func typeCode(r *netflow.Record) uint16 {
+// TypeCode is ICMP's type << 8 | code; a flow has them apart, or as its destination port.
+func TypeCode(r *netflow.Record) uint16 {
 	if r.ICMPType|r.ICMPCode != 0 {
 		return uint16(r.ICMPType)<<8 | uint16(r.ICMPCode)
 	}

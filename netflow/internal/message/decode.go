@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/internal/plan"
 	"github.com/caprock-net/caprock/netflow/template"
 )
 
@@ -63,10 +64,6 @@ func Fill(dst *netflow.Batch, from int, domain uint32, version uint8) {
 		return
 	}
 	dst.Extend(0, netflow.SetOf(netflow.Domain, netflow.ExportVersion))
-	for i, domains := 0, dst.Domain[from:dst.Len()]; i < len(domains); i++ {
-		domains[i] = domain
-	}
-	for i, versions := 0, dst.ExportVersion[from:dst.Len()]; i < len(versions); i++ {
-		versions[i] = version
-	}
+	plan.Fill(dst.Domain[from:dst.Len()], domain)
+	plan.Fill(dst.ExportVersion[from:dst.Len()], version)
 }

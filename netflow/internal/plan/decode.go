@@ -147,7 +147,7 @@ func (p *Plan) extend(b *netflow.Batch, n int, ctx *Context) int {
 	}
 	from := b.Extend(n, columns)
 	if ctx.Rate != 0 {
-		fill(b.SamplingRate[from:from+n], ctx.Rate)
+		Fill(b.SamplingRate[from:from+n], ctx.Rate)
 	}
 	return from
 }
@@ -237,7 +237,7 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 		case opMAC:
 			loadMAC(b.MACs(o.col)[from:], &r)
 		case opVersion:
-			fill(b.IPVersion[from:to], o.when)
+			Fill(b.IPVersion[from:to], o.when)
 		case opFamily:
 			p.family(b.IPVersion[from:to], data, stride)
 		case opNoAddr4:

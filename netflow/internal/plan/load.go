@@ -23,7 +23,8 @@ func (r *rows) value(i int) []byte {
 	return r.data[at : at+r.width]
 }
 
-func fill[T any](dst []T, v T) {
+// Fill gives all rows of a column one value.
+func Fill[T any](dst []T, v T) {
 	for i := range dst {
 		dst[i] = v
 	}

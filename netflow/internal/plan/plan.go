@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/caprock-net/caprock/netflow"
+import (
+	"unsafe"
+
+	"github.com/caprock-net/caprock/netflow"
+)
 
 // Field is one field specifier of a template: RFC 7011 section 3.2, RFC 3954 section 5.2.
 type Field struct {
@@ -103,7 +107,8 @@ func (p *Plan) Variable() bool { return p.flat != nil }
 
 // Size estimates the memory that the plan takes, in bytes.
 func (p *Plan) Size() int {
-	size := 408 + 8*cap(p.slots) + 4*cap(p.ops) + 6*cap(p.steps)
+	size := int(unsafe.Sizeof(*p)) + cap(p.slots)*int(unsafe.Sizeof(slot{})) + cap(p.ops)*int(unsafe.Sizeof(op{})) +
+		cap(p.steps)*int(unsafe.Sizeof(step{}))
 	if p.flat != nil {
 		size += p.flat.Size()
 	}

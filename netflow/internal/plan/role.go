@@ -196,20 +196,15 @@ var rolesForward = [...]role{
 	311: roleSamplingProbability,
 }
 
-// Enterprises whose elements tell how TCP fares, for which IANA's registry has none.
-const (
-	penNtop    = 35632
-	penFlowmon = 39499
-
-	ntopV9 = 57472 // NetFlow v9 has no enterprises: ntop adds this to the number of its element
-)
+// ntopV9 is what ntop adds to the number of its element for NetFlow v9, which has no enterprises.
+const ntopV9 = 57472
 
 func roleOf(f Field) role {
 	if f.Scope {
 		return roleNone
 	}
 	if f.PEN == netflow.PENIana && f.ID > ntopV9 {
-		f.PEN, f.ID = penNtop, f.ID-ntopV9
+		f.PEN, f.ID = netflow.PENNtop, f.ID-ntopV9
 	}
 	switch f.PEN {
 	case netflow.PENIana:
@@ -229,7 +224,7 @@ func roleOf(f Field) role {
 		case 6:
 			return roleReverseTCPFlags
 		}
-	case penNtop:
+	case netflow.PENNtop:
 		switch f.ID {
 		case 109: // RETRANSMITTED_IN_PKTS
 			return roleRetransmits
@@ -240,7 +235,7 @@ func roleOf(f Field) role {
 		case 124: // SERVER_NW_LATENCY_MS
 			return roleServerLatency
 		}
-	case penFlowmon:
+	case netflow.PENFlowmon:
 		switch f.ID {
 		case 69: // npmRoundTripTime
 			return roleRTT
