@@ -14,9 +14,7 @@ func (m *meter) wants(s *sourceState, f *capture.Frame) (bool, error) {
 		return false, fmt.Errorf("%s: %w", s.name, err)
 	}
 	if !ok {
-		m.now = f.Time
-		m.pending.frames++
-		m.pending.bytes += uint64(f.WireLen)
+		m.see(f)
 		m.pending.filtered++
 		if m.pending.frames == commitFrames {
 			m.settle(s)

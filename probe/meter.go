@@ -154,9 +154,7 @@ func (m *meter) run(s *sourceState) error {
 
 // take dissects a frame into the batch.
 func (m *meter) take(s *sourceState, f *capture.Frame) {
-	m.now = f.Time
-	m.pending.frames++
-	m.pending.bytes += uint64(f.WireLen)
+	m.see(f)
 	p := &m.batch[m.n]
 	verdict := dissect.Dissect(f.Link, f.Data, f.WireLen, &p.Packet)
 	if m.decap != 0 || p.Fragment != dissect.Whole {
@@ -181,6 +179,18 @@ func (m *meter) take(s *sourceState, f *capture.Frame) {
 			m.log.Warn("frames of this link type are counted, but not metered", "source", s.name, "link", int(f.Link))
 		}
 	}
+	m.keep(s, f)
+}
+
+// see counts a frame. All that come from a source are counted here, whatever becomes of them.
+func (m *meter) see(f *capture.Frame) {
+	m.now = f.Time
+	m.pending.frames++
+	m.pending.bytes += uint64(f.WireLen)
+}
+
+// keep gives archive and tap a frame, metered or not, and settles when there is reason to.
+func (m *meter) keep(s *sourceState, f *capture.Frame) {
 	due := m.recorder != nil && m.recorder.Add(f.Link, f.Time, f.WireLen, f.Data)
 	if m.tap != nil && m.send(s, f) {
 		due = true

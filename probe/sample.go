@@ -175,15 +175,7 @@ func (c *flowSampler) end(a *netflow.Addr, port uint64) uint64 {
 
 // leave counts a frame that is not sampled. Archive and tap get it all the same.
 func (m *meter) leave(s *sourceState, f *capture.Frame) {
-	m.now = f.Time
-	m.pending.frames++
-	m.pending.bytes += uint64(f.WireLen)
+	m.see(f)
 	m.pending.unsampled++
-	due := m.recorder != nil && m.recorder.Add(f.Link, f.Time, f.WireLen, f.Data)
-	if m.tap != nil && m.send(s, f) {
-		due = true
-	}
-	if m.pending.frames == commitFrames || due || m.now-m.ticked >= second {
-		m.settle(s)
-	}
+	m.keep(s, f)
 }
