@@ -1,80 +1,16 @@
 package probe_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/netflow/ipfix"
 	"github.com/caprock-net/caprock/netflow/template"
 	"github.com/caprock-net/caprock/probe"
 )
-
-// alone reports whether the test is in a process of its own in a network namespace of its own; if not it runs itself so,
-// and the caller returns.
-func alone(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv("PROBE_TEST_ALONE") == t.Name() {
-		ip(t, "link", "set", "lo", "up")
-		return true
-	}
-	if unix.Geteuid() != 0 {
-		t.Skip("needs root: network namespaces and packet sockets")
-	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "PROBE_TEST_ALONE="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := cmd.CombinedOutput()
-	if cmd.Process == nil {
-		t.Skipf("no network namespaces: %v", err)
-	}
-	if err != nil || bytes.Contains(out, []byte("--- SKIP")) {
-		t.Logf("%s", out)
-	}
-	if err != nil {
-		t.Errorf("in its own process: %v", err)
-	}
-	return false
-}
-
-// ip runs the command of that name.
-func ip(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Skipf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-}
-
-// veth makes a pair of interfaces without any traffic of their own, and returns their numbers.
-func veth(t *testing.T, near, far string) (int, int) {
-	t.Helper()
-	ip(t, "link", "add", near, "type", "veth", "peer", "name", far)
-	for _, name := range []string{near, far} {
-		ip(t, "link", "set", name, "addrgenmode", "none", "up")
-	}
-	var index [2]int
-	for n, name := range []string{near, far} {
-		eventually(t, name+" is up", func() bool {
-			i, err := net.InterfaceByName(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			index[n] = i.Index
-			return i.Flags&net.FlagRunning != 0
-		})
-	}
-	time.Sleep(20 * time.Millisecond) // the queues start a moment later
-	return index[0], index[1]
-}
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
@@ -100,25 +36,6 @@ func frameOf(from byte, number uint32, size int, tags ...uint16) []byte {
 		b = append(b, byte(len(b))^byte(number))
 	}
 	return b
-}
-
-// transmit puts frames on an interface.
-func transmit(t *testing.T, name string, frames ...[]byte) {
-	t.Helper()
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	for _, frame := range frames {
-		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // flows is a collector that keeps what it gets.

@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/probe"
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 	"github.com/caprock-net/caprock/probe/export"
 )
 
 // TestReload: packets come through a veth pair while everything that can be changed changes, again and again: none is lost.
 func TestReload(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	index, _ := veth(t, "in0", "sender")
+	index, _ := capturetest.Veth(t, "in0", "sender")
 	one, two := collect(t), collect(t)
 	cfg := probe.DefaultConfig()
 	cfg.Interfaces = []string{"in0", "ppp*"}
@@ -50,7 +51,7 @@ func TestReload(t *testing.T) {
 				for i := range 100 {
 					frames = append(frames, frameOf(byte(1+(n*100+i)%sources), uint32(round), 100))
 				}
-				transmit(t, "sender", frames...)
+				capturetest.Send(t, "sender", frames...)
 			}
 		}
 	}()
@@ -60,7 +61,7 @@ func TestReload(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	<-sent
-	veth(t, "ppp0", "far0") // its meter goes by what is in force now
+	capturetest.Veth(t, "ppp0", "far0") // its meter goes by what is in force now
 	eventually(t, "everything is read", func() bool {
 		s := summaryOf(t, p)
 		return s.Packets.Read+s.Packets.Dropped >= rounds*each-arrivedLess(s)
@@ -121,10 +122,10 @@ func arrivedLess(s probe.Summary) uint64 {
 
 // TestReloadWithout: a probe without collectors does not get any, and one of files takes over what it can too.
 func TestReloadWithout(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "in0", "sender")
+	capturetest.Veth(t, "in0", "sender")
 	cfg := probe.DefaultConfig()
 	cfg.Interfaces = []string{"in0"}
 	cfg.RingSize = 2 << 20

@@ -11,6 +11,7 @@ import (
 	"github.com/caprock-net/caprock/netflow/pcapfile"
 	"github.com/caprock-net/caprock/probe"
 	"github.com/caprock-net/caprock/probe/capture"
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 	"github.com/caprock-net/caprock/test/trace"
 )
 
@@ -42,10 +43,10 @@ func traceFrames(t *testing.T, c trace.Config) ([][]byte, trace.Totals) {
 // TestRingsLive: what two rings see of an interface adds up to what arrived, as one source, with the accounting table and
 // the archive beside.
 func TestRingsLive(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "near", "far")
+	capturetest.Veth(t, "near", "far")
 	cfg := probe.DefaultConfig()
 	cfg.Interfaces, cfg.Rings = []string{"near"}, 2
 	cfg.Cache.Biflow = true
@@ -56,7 +57,7 @@ func TestRingsLive(t *testing.T) {
 	c := trace.DefaultConfig()
 	c.Packets, c.Flows, c.Snaplen = 20_000, 2000, 1600
 	frames, totals := traceFrames(t, c)
-	transmit(t, "far", frames...)
+	capturetest.Send(t, "far", frames...)
 	var s probe.Summary
 	eventually(t, "all that arrived is read", func() bool {
 		s = summaryOf(t, p)
@@ -82,10 +83,10 @@ func TestRingsLive(t *testing.T) {
 
 // TestRingsGone: that an interface is gone is said once.
 func TestRingsGone(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "near", "far")
+	capturetest.Veth(t, "near", "far")
 	cfg := probe.DefaultConfig()
 	cfg.Interfaces, cfg.Rings, cfg.RingSize = []string{"near"}, 3, 8<<20
 	p, err := probe.New(cfg)
@@ -94,7 +95,7 @@ func TestRingsGone(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() { done <- p.Run(context.Background()) }()
-	ip(t, "link", "del", "near")
+	capturetest.IP(t, "link", "del", "near")
 	if err := <-done; !errors.Is(err, capture.ErrGone) || strings.Count(err.Error(), "near") != 1 {
 		t.Errorf("%v, want %v once", err, capture.ErrGone)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caprock-net/caprock/probe"
 	"github.com/caprock-net/caprock/probe/capture"
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 )
 
 // tapped is what arrives at the other end of a tap.
@@ -67,13 +68,13 @@ func tapConfig(tap string, metered ...string) probe.Config {
 
 // TestTap: every frame arrives on the other side as it was, whatever is metered of it, and what is not sent is counted.
 func TestTap(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "in0", "sender")
-	veth(t, "out0", "receiver")
+	capturetest.Veth(t, "in0", "sender")
+	capturetest.Veth(t, "out0", "receiver")
 	for _, name := range []string{"in0", "sender"} {
-		ip(t, "link", "set", name, "mtu", "9000")
+		capturetest.IP(t, "link", "set", name, "mtu", "9000")
 	}
 	receiver := listen(t, "receiver")
 	p, stop := start(t, tapConfig("out0", "in0"))
@@ -101,7 +102,7 @@ func TestTap(t *testing.T) {
 	}
 	for len(sent) > 0 { // in portions that the kernel's backlog holds
 		n := min(len(sent), 100)
-		transmit(t, "sender", sent[:n]...)
+		capturetest.Send(t, "sender", sent[:n]...)
 		sent = sent[n:]
 		time.Sleep(time.Millisecond)
 	}
@@ -125,22 +126,22 @@ func TestTap(t *testing.T) {
 
 	// A single frame does not wait for others.
 	receiver = listen(t, "receiver")
-	transmit(t, "sender", frameOf(1, 1, 100))
+	capturetest.Send(t, "sender", frameOf(1, 1, 100))
 	eventually(t, "it is sent", func() bool { return summaryOf(t, p).Tap.Sent == uint64(len(want))+1 })
 	if got, _ := receiver.stop(t); len(got) != 1 {
 		t.Errorf("%d frames arrive, want 1", len(got))
 	}
 
 	// Down, removed, and there again.
-	ip(t, "link", "set", "out0", "down")
-	transmit(t, "sender", frameOf(1, 1, 100))
+	capturetest.IP(t, "link", "set", "out0", "down")
+	capturetest.Send(t, "sender", frameOf(1, 1, 100))
 	eventually(t, "down is counted", func() bool { return summaryOf(t, p).Tap.Down == 1 })
-	ip(t, "link", "del", "out0")
-	transmit(t, "sender", frameOf(1, 1, 100))
+	capturetest.IP(t, "link", "del", "out0")
+	capturetest.Send(t, "sender", frameOf(1, 1, 100))
 	eventually(t, "gone is counted", func() bool { return summaryOf(t, p).Tap.Down == 2 })
 	time.Sleep(1100 * time.Millisecond)
-	veth(t, "out0", "receiver")
-	transmit(t, "sender", frameOf(1, 1, 100))
+	capturetest.Veth(t, "out0", "receiver")
+	capturetest.Send(t, "sender", frameOf(1, 1, 100))
 	eventually(t, "it is sent again", func() bool { return summaryOf(t, p).Tap.Sent == uint64(len(want))+2 })
 	stop()
 	if s := summaryOf(t, p); s.Tap.Packets() != 5004 || s.Tap.Refused != 0 {
@@ -150,18 +151,18 @@ func TestTap(t *testing.T) {
 
 // TestTapFull: what the interface does not take is dropped and counted, and metering goes on.
 func TestTapFull(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "in0", "sender")
-	veth(t, "out0", "receiver")
-	ip(t, "link", "set", "receiver", "down") // out0 has no carrier
+	capturetest.Veth(t, "in0", "sender")
+	capturetest.Veth(t, "out0", "receiver")
+	capturetest.IP(t, "link", "set", "receiver", "down") // out0 has no carrier
 	p, stop := start(t, tapConfig("out0", "in0"))
 	var sent [][]byte
 	for i := range 1000 {
 		sent = append(sent, frameOf(1, uint32(i), 100))
 	}
-	transmit(t, "sender", sent...)
+	capturetest.Send(t, "sender", sent...)
 	eventually(t, "everything is read", func() bool { return summaryOf(t, p).Packets.Read == 1000 })
 	stop()
 	if s := summaryOf(t, p); s.Tap.Full != 1000 || s.Tap.Sent != 0 || s.Packets.Metered != 1000 {
@@ -171,16 +172,16 @@ func TestTapFull(t *testing.T) {
 
 // TestTapPattern: interfaces that come later are sent on too, by one tap.
 func TestTapPattern(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "out0", "receiver")
+	capturetest.Veth(t, "out0", "receiver")
 	receiver := listen(t, "receiver")
 	p, stop := start(t, tapConfig("out0", "in*"))
 	for n, name := range []string{"in0", "in1"} {
-		veth(t, name, "sender"+name)
+		capturetest.Veth(t, name, "sender"+name)
 		eventually(t, name+" is metered", func() bool { return source(summaryOf(t, p), name).Name != "" })
-		transmit(t, "sender"+name, frameOf(byte(n), 0, 100))
+		capturetest.Send(t, "sender"+name, frameOf(byte(n), 0, 100))
 	}
 	eventually(t, "both are sent", func() bool { return summaryOf(t, p).Tap.Sent == 2 })
 	stop()
@@ -192,10 +193,10 @@ func TestTapPattern(t *testing.T) {
 
 // TestTapRefused: nothing that would be sent around in a circle.
 func TestTapRefused(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "in0", "in1")
+	capturetest.Veth(t, "in0", "in1")
 	for _, test := range []struct {
 		tap, metered, want string
 	}{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/probe"
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 )
 
 // source returns the figures of one source.
@@ -46,7 +47,7 @@ func start(t *testing.T, cfg probe.Config) (p *probe.Probe, stop func()) {
 // TestWildcard: interfaces that match are metered from the moment they come to that they go, under their own numbers, and
 // when they come again; others are not.
 func TestWildcard(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
 	collector := collect(t)
@@ -58,7 +59,7 @@ func TestWildcard(t *testing.T) {
 	cfg.Accounting.Console.Control = t.TempDir() + "/control"
 	cfg.Accounting.Table.PortsOf = map[string]bool{"ppp*": true}
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
-	veth(t, "fixed0", "otherend0")
+	capturetest.Veth(t, "fixed0", "otherend0")
 	p, stop := start(t, cfg) // none matches
 	read := func(name string, packets uint64) {
 		t.Helper()
@@ -73,35 +74,35 @@ func TestWildcard(t *testing.T) {
 	want := map[[2]int]uint64{}
 	sendFrom := func(far string, index int, from byte, n int) {
 		for i := range n {
-			transmit(t, far, frameOf(from, uint32(i), 100))
+			capturetest.Send(t, far, frameOf(from, uint32(i), 100))
 		}
 		want[[2]int{index, int(from)}] += uint64(n)
 	}
 
-	zero, _ := veth(t, "ppp0", "far0")
+	zero, _ := capturetest.Veth(t, "ppp0", "far0")
 	eventually(t, "ppp0 is metered", metered("ppp0"))
-	one, _ := veth(t, "ppp1", "far1")
+	one, _ := capturetest.Veth(t, "ppp1", "far1")
 	eventually(t, "ppp1 is metered", metered("ppp1"))
-	veth(t, "eth7", "far7")
+	capturetest.Veth(t, "eth7", "far7")
 	sendFrom("far0", zero, 10, 7)
 	sendFrom("far1", one, 11, 5)
-	transmit(t, "far7", frameOf(17, 0, 100))
+	capturetest.Send(t, "far7", frameOf(17, 0, 100))
 	read("ppp0", 7)
 	read("ppp1", 5)
 
 	// Gone: its flows end at once, long before a timeout.
-	ip(t, "link", "del", "ppp0")
+	capturetest.IP(t, "link", "del", "ppp0")
 	eventually(t, "ppp0 is gone", func() bool { s := summaryOf(t, p); return source(s, "ppp0").Gone && s.Flows.Ended.Packets == 7 })
 	sendFrom("far1", one, 11, 1)
 	read("ppp1", 6)
 
 	// Back, under another number; and one that is renamed into the pattern.
-	again, _ := veth(t, "ppp0", "far0")
+	again, _ := capturetest.Veth(t, "ppp0", "far0")
 	eventually(t, "ppp0 is back", metered("ppp0"))
 	sendFrom("far0", again, 20, 3)
 	read("ppp0", 10)
-	renamed, _ := veth(t, "tmp", "far2")
-	ip(t, "link", "set", "tmp", "name", "ppp2")
+	renamed, _ := capturetest.Veth(t, "tmp", "far2")
+	capturetest.IP(t, "link", "set", "tmp", "name", "ppp2")
 	eventually(t, "ppp2 is metered", metered("ppp2"))
 	sendFrom("far2", renamed, 12, 2)
 	read("ppp2", 2)
@@ -130,7 +131,7 @@ func TestWildcard(t *testing.T) {
 
 // TestWildcardMany: sockets are used again and again, and as many interfaces as there are sockets are metered at a time.
 func TestWildcardMany(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
 	cfg := probe.DefaultConfig()
@@ -147,7 +148,9 @@ func TestWildcardMany(t *testing.T) {
 		}
 		return n
 	}
-	add := func(name string) { ip(t, "link", "add", name, "type", "veth", "peer", "name", "q"+name[1:]) }
+	add := func(name string) {
+		capturetest.IP(t, "link", "add", name, "type", "veth", "peer", "name", "q"+name[1:])
+	}
 	name := func(round, i int) string {
 		return "p" + string(rune('0'+round)) + "x" + string(rune('a'+i/26)) + string(rune('a'+i%26))
 	}
@@ -156,12 +159,12 @@ func TestWildcardMany(t *testing.T) {
 			add(name(round, i))
 		}
 		eventually(t, "all but one are metered", func() bool { return present() == probe.MaxWildcard })
-		ip(t, "link", "del", name(round, 0))
+		capturetest.IP(t, "link", "del", name(round, 0))
 		eventually(t, "the last one gets the socket of the first", func() bool {
 			return present() == probe.MaxWildcard && !source(summaryOf(t, p), name(round, probe.MaxWildcard)).Gone
 		})
 		for i := 1; i <= probe.MaxWildcard; i++ {
-			ip(t, "link", "del", name(round, i))
+			capturetest.IP(t, "link", "del", name(round, i))
 		}
 		eventually(t, "none is left", func() bool { return present() == 0 })
 	}

@@ -17,54 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/caprock-net/caprock/probe"
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 )
-
-// alone reports whether the test is in a process of its own in a network namespace of its own; if not it runs itself so,
-// and the caller returns.
-func alone(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv("PROBE_TEST_ALONE") == t.Name() {
-		ip(t, "link", "set", "lo", "up")
-		return true
-	}
-	if unix.Geteuid() != 0 {
-		t.Skip("needs root: network namespaces and packet sockets")
-	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "PROBE_TEST_ALONE="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := cmd.CombinedOutput()
-	if cmd.Process == nil {
-		t.Skipf("no network namespaces: %v", err)
-	}
-	if err != nil {
-		t.Errorf("in its own process: %v\n%s", err, out)
-	}
-	return false
-}
-
-func ip(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Skipf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-}
-
-// veth makes a pair of interfaces without any traffic of their own.
-func veth(t *testing.T, near, far string) {
-	t.Helper()
-	ip(t, "link", "add", near, "type", "veth", "peer", "name", far)
-	for _, name := range []string{near, far} {
-		ip(t, "link", "set", name, "addrgenmode", "none", "up")
-	}
-	for _, name := range []string{near, far} {
-		eventually(t, name+" is up", func() bool {
-			i, err := net.InterfaceByName(name)
-			return err == nil && i.Flags&net.FlagRunning != 0
-		})
-	}
-	time.Sleep(20 * time.Millisecond) // the queues start a moment later
-}
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
@@ -167,19 +121,19 @@ func (p *process) end(t *testing.T) probe.Summary {
 
 // TestShutIn: interfaces that come when the process has given up its privileges are metered and sent on.
 func TestShutIn(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "out0", "receiver")
+	capturetest.Veth(t, "out0", "receiver")
 	p := launch(t, "-i", "ppp*", "--tap", "out0", "--summary", "json")
 	p.wait(t, "no interface matches yet")
 	p.wait(t, "shut in")
 	for range 2 {
-		veth(t, "ppp0", "far0")
+		capturetest.Veth(t, "ppp0", "far0")
 		p.wait(t, "msg=metering interface=ppp0")
 		transmit(t, "far0", 100)
 		time.Sleep(200 * time.Millisecond)
-		ip(t, "link", "del", "ppp0")
+		capturetest.IP(t, "link", "del", "ppp0")
 		p.wait(t, "is gone")
 		p.mu.Lock()
 		p.log.Reset()
@@ -194,10 +148,10 @@ func TestShutIn(t *testing.T) {
 // TestSIGHUP: a process that is shut in, as another user, takes over what has changed in its settings, and says what needs
 // a restart, and what is wrong.
 func TestSIGHUP(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "in0", "sender")
+	capturetest.Veth(t, "in0", "sender")
 	collectors := [2]*net.UDPConn{}
 	for i := range collectors {
 		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -322,10 +276,10 @@ func TestSIGHUP(t *testing.T) {
 
 // TestSIGHUPWithoutFile: a daemon does not die of it.
 func TestSIGHUPWithoutFile(t *testing.T) {
-	if !alone(t) {
+	if !capturetest.Alone(t) {
 		return
 	}
-	veth(t, "in0", "sender")
+	capturetest.Veth(t, "in0", "sender")
 	p := launch(t, "-i", "in0", "--summary", "json", "--ring-size", "2MiB")
 	p.wait(t, "msg=metering")
 	for range 3 {

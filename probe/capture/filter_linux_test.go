@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/filter"
 )
@@ -49,7 +50,7 @@ func TestFilter(t *testing.T) {
 			}
 			all := open(t, LiveConfig{Interface: name, RingSize: 16 << 20})
 			some := open(t, LiveConfig{Interface: name, RingSize: 16 << 20, Filter: f})
-			send(t, "far", sent...)
+			capturetest.Send(t, "far", sent...)
 			time.Sleep(20 * time.Millisecond)
 			got, whole := collect(t, some), collect(t, all)
 
@@ -95,7 +96,7 @@ func TestFilterOfPackets(t *testing.T) {
 		for i := range 10 {
 			sent = append(sent, ethernet(i, 78+i)) // 100 bytes, 102 with the header of LINKTYPE_LINUX_SLL
 		}
-		send(t, "far", sent...)
+		capturetest.Send(t, "far", sent...)
 		time.Sleep(20 * time.Millisecond)
 		in := 0
 		for _, frame := range collect(t, l) {
@@ -128,7 +129,7 @@ func TestFilterCuts(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := open(t, LiveConfig{Interface: "near", RingSize: 16 << 20, SnapLen: 70, Filter: f})
-	send(t, "far", ethernet(1, 1000))
+	capturetest.Send(t, "far", ethernet(1, 1000))
 	time.Sleep(20 * time.Millisecond)
 	got := collect(t, l)
 	if len(got) != 1 || len(got[0].Data) != 70 || got[0].WireLen != 1022 {

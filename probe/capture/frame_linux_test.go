@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 	"github.com/caprock-net/caprock/probe/dissect"
 )
 
@@ -15,8 +16,8 @@ import (
 func TestAnyVLAN(t *testing.T) {
 	isolate(t)
 	veth(t)
-	ip(t, "link", "set", "near", "mtu", "9000")
-	ip(t, "link", "set", "far", "mtu", "9000")
+	capturetest.IP(t, "link", "set", "near", "mtu", "9000")
+	capturetest.IP(t, "link", "set", "far", "mtu", "9000")
 	type want struct {
 		vlan, customer uint16
 		bytes          uint32
@@ -51,7 +52,7 @@ func TestAnyVLAN(t *testing.T) {
 	for _, c := range cases {
 		frames = append(frames, c.frame)
 	}
-	send(t, "far", frames...)
+	capturetest.Send(t, "far", frames...)
 	seen := 0
 	for _, f := range collect(t, l) {
 		var p dissect.Packet

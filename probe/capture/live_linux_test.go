@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 	"github.com/caprock-net/caprock/probe/dissect"
 )
 
@@ -30,20 +31,12 @@ func isolate(t *testing.T) {
 	}
 }
 
-// ip runs the command of that name in the test's namespace.
-func ip(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		t.Skipf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-}
-
 // veth makes a pair of interfaces, near and far, without any traffic of their own.
 func veth(t *testing.T) {
 	t.Helper()
-	ip(t, "link", "add", "near", "type", "veth", "peer", "name", "far")
+	capturetest.IP(t, "link", "add", "near", "type", "veth", "peer", "name", "far")
 	for _, name := range []string{"near", "far"} {
-		ip(t, "link", "set", name, "addrgenmode", "none", "up")
+		capturetest.IP(t, "link", "set", name, "addrgenmode", "none", "up")
 	}
 	waitUp(t, "near")
 	waitUp(t, "far")
@@ -59,25 +52,6 @@ func waitUp(t *testing.T, name string) {
 		}
 		if time.Now().After(until) {
 			t.Fatalf("%s does not come up: %v: %s", name, err, out)
-		}
-	}
-}
-
-// send puts frames on an interface.
-func send(t *testing.T, name string, frames ...[]byte) {
-	t.Helper()
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	for _, frame := range frames {
-		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
-			t.Fatal(err)
 		}
 	}
 }
@@ -143,7 +117,7 @@ func TestLive(t *testing.T) {
 	before := time.Now()
 	read := make(chan []Frame)
 	go func() { read <- drain(t, l) }() // meanwhile: the ring holds eight times 10 ms, however few the frames
-	send(t, "far", sent...)
+	capturetest.Send(t, "far", sent...)
 	l.Stop()
 	got := <-read
 	s := l.Stats()
@@ -179,7 +153,7 @@ func TestLiveAround(t *testing.T) {
 		for i := range each {
 			sent = append(sent, ethernet(i, 200))
 		}
-		send(t, "far", sent...)
+		capturetest.Send(t, "far", sent...)
 		var f Frame
 		for n := 0; n < each; {
 			if err := l.Next(&f); err == ErrIdle {
@@ -206,7 +180,7 @@ func TestLiveDrops(t *testing.T) {
 	for i := range 30_000 {
 		sent = append(sent, ethernet(i, 200))
 	}
-	send(t, "far", sent...)
+	capturetest.Send(t, "far", sent...)
 	got := collect(t, l)
 	for range 2 { // reading the counter does not lose it
 		if s := l.Stats(); s.Interface == nil || s.Dropped == 0 || len(got)+int(s.Dropped) != int(s.Interface.RxPackets) {
@@ -223,7 +197,7 @@ func TestLiveVLAN(t *testing.T) {
 		ethernet(1, 60), ethernet(2, 60, 0x8100, 42), ethernet(3, 60, 0x88a8, 0x6000|7), ethernet(4, 60, 0x88a8, 100, 0x8100, 200), ethernet(5, 60, 0x8100, 0),
 	}
 	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize, SnapLen: MaxSnapLen})
-	send(t, "far", sent...)
+	capturetest.Send(t, "far", sent...)
 	got := collect(t, l)
 	if len(got) != len(sent) {
 		t.Fatalf("%d frames of %d", len(got), len(sent))
@@ -240,7 +214,7 @@ func TestLiveSnapLen(t *testing.T) {
 	veth(t)
 	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize, SnapLen: 64})
 	frame := ethernet(1, 1000)
-	send(t, "far", frame)
+	capturetest.Send(t, "far", frame)
 	got := collect(t, l)
 	if len(got) != 1 || !bytes.Equal(got[0].Data, frame[:64]) || got[0].WireLen != len(frame) {
 		t.Errorf("got %+v, want the first 64 of %d bytes", got, len(frame))
@@ -250,7 +224,7 @@ func TestLiveSnapLen(t *testing.T) {
 // TestLoopback: every packet passes twice there, and is seen once.
 func TestLoopback(t *testing.T) {
 	isolate(t)
-	ip(t, "link", "set", "lo", "up")
+	capturetest.IP(t, "link", "set", "lo", "up")
 	for _, name := range []string{"lo", "any"} {
 		l := open(t, LiveConfig{Interface: name, RingSize: MinRingSize, Promiscuous: true})
 		listener, err := net.ListenPacket("udp", "127.0.0.1:9")
@@ -292,7 +266,7 @@ func TestLoopback(t *testing.T) {
 // TestTun: an interface without link header.
 func TestTun(t *testing.T) {
 	isolate(t)
-	ip(t, "tuntap", "add", "dev", "tun7", "mode", "tun")
+	capturetest.IP(t, "tuntap", "add", "dev", "tun7", "mode", "tun")
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Skip(err)
@@ -306,7 +280,7 @@ func TestTun(t *testing.T) {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		t.Skip(err)
 	}
-	ip(t, "link", "set", "tun7", "addrgenmode", "none", "up")
+	capturetest.IP(t, "link", "set", "tun7", "addrgenmode", "none", "up")
 	l := open(t, LiveConfig{Interface: "tun7", RingSize: MinRingSize, Promiscuous: true})
 	packet := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 8, 0, 0}
 	if _, err := unix.Write(fd, packet); err != nil {
@@ -339,7 +313,7 @@ func TestDownUpGone(t *testing.T) {
 	l := open(t, LiveConfig{Interface: "near", RingSize: MinRingSize})
 	var f Frame
 	next := func() error { return patient(l, &f) }
-	ip(t, "link", "set", "near", "down")
+	capturetest.IP(t, "link", "set", "near", "down")
 	for range 5 {
 		if err := l.Next(&f); err != ErrIdle {
 			t.Fatalf("down: %v, want %v", err, ErrIdle)
@@ -348,18 +322,18 @@ func TestDownUpGone(t *testing.T) {
 	if s := l.Stats(); s.Downs != 1 {
 		t.Errorf("%d times down, want 1", s.Downs)
 	}
-	ip(t, "link", "set", "near", "up")
+	capturetest.IP(t, "link", "set", "near", "up")
 	waitUp(t, "far")
-	send(t, "far", ethernet(1, 60))
+	capturetest.Send(t, "far", ethernet(1, 60))
 	if err := next(); err != nil {
 		t.Fatalf("up again: %v", err)
 	}
-	ip(t, "link", "set", "near", "name", "renamed")
-	send(t, "far", ethernet(2, 60))
+	capturetest.IP(t, "link", "set", "near", "name", "renamed")
+	capturetest.Send(t, "far", ethernet(2, 60))
 	if err := next(); err != nil {
 		t.Fatalf("renamed: %v", err)
 	}
-	ip(t, "link", "del", "renamed")
+	capturetest.IP(t, "link", "del", "renamed")
 	if err := next(); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "near") {
 		t.Errorf("removed: %v, want %v", err, ErrGone)
 	}
@@ -378,9 +352,9 @@ func TestGone(t *testing.T) {
 		var f Frame
 		seen := 0
 		next := func() error { return patient(l, &f) }
-		send(t, "far", sent...)
+		capturetest.Send(t, "far", sent...)
 		if downFirst {
-			ip(t, "link", "set", "near", "down")
+			capturetest.IP(t, "link", "set", "near", "down")
 			for l.Stats().Downs == 0 {
 				if err := l.Next(&f); err == nil {
 					seen++
@@ -389,7 +363,7 @@ func TestGone(t *testing.T) {
 				}
 			}
 		}
-		ip(t, "link", "del", "near")
+		capturetest.IP(t, "link", "del", "near")
 		err := next()
 		for ; err == nil; err = next() {
 			seen++

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caprock-net/caprock/probe/capture/capturetest"
 	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/filter"
 )
@@ -90,7 +91,7 @@ func TestRings(t *testing.T) {
 		binary.BigEndian.PutUint32(p[len(p)-4:], uint32(i))
 		sent = append(sent, framed(p))
 	}
-	got := collectRings(t, rings, func() { send(t, "far", sent...) })
+	got := collectRings(t, rings, func() { capturetest.Send(t, "far", sent...) })
 	seen := map[uint32]int{}
 	total := 0
 	for i, frames := range got {
@@ -148,8 +149,8 @@ func TestRingsTogether(t *testing.T) {
 				arriving = append(arriving, framed(ipPacket(a, b, 17, 0x2000, ports(1000, 53))), framed(ipPacket(a, b, 17, 5, make([]byte, 40))))
 			}
 			arriving = append(arriving, append(ppp, ipPacket(b, a, 17, 0, ports(7, 8))...))
-			send(t, "far", arriving...)
-			send(t, "near", framed(ipPacket(b, a, 17, 0, ports(53, 1000))), framed(ipPacket(b, a, 17, 0, ports(53, 1000)), in...))
+			capturetest.Send(t, "far", arriving...)
+			capturetest.Send(t, "near", framed(ipPacket(b, a, 17, 0, ports(53, 1000))), framed(ipPacket(b, a, 17, 0, ports(53, 1000)), in...))
 		}
 	})
 	of := map[string]int{}
@@ -217,7 +218,7 @@ func TestRingsApart(t *testing.T) {
 	for i := range 100 {
 		sent = append(sent, framed(ipPacket(fmt.Sprintf("10.0.0.%d", i), "10.1.1.1", 17, 0, ports(i, 9))))
 	}
-	got := collectRings(t, append(one, two...), func() { send(t, "far", sent...) })
+	got := collectRings(t, append(one, two...), func() { capturetest.Send(t, "far", sent...) })
 	if a, b := len(got[0])+len(got[1]), len(got[2])+len(got[3]); a != len(sent) || b != len(sent) {
 		t.Errorf("%d and %d frames, want %d each", a, b, len(sent))
 	}
@@ -236,7 +237,7 @@ func TestRingsFilter(t *testing.T) {
 		got := collectRings(t, rings, func() {
 			for i := range 50 {
 				a := fmt.Sprintf("10.0.0.%d", i)
-				send(t, "far", framed(ipPacket(a, "10.1.1.1", 17, 0, ports(i, 53))), framed(ipPacket(a, "10.1.1.1", 17, 0, ports(i, 54))))
+				capturetest.Send(t, "far", framed(ipPacket(a, "10.1.1.1", 17, 0, ports(i, 53))), framed(ipPacket(a, "10.1.1.1", 17, 0, ports(i, 54))))
 			}
 		})
 		arrived := 0
@@ -265,14 +266,14 @@ func TestRingsGone(t *testing.T) {
 	isolate(t)
 	veth(t)
 	rings := openRings(t, LiveConfig{Interface: "near", RingSize: 8 << 20}, 2)
-	ip(t, "link", "set", "near", "down")
+	capturetest.IP(t, "link", "set", "near", "down")
 	for _, l := range rings {
 		var f Frame
 		if err := l.Next(&f); err != ErrIdle || l.Stats().Downs != 1 {
 			t.Errorf("down: %v, %+v", err, l.Stats())
 		}
 	}
-	ip(t, "link", "del", "near")
+	capturetest.IP(t, "link", "del", "near")
 	for _, l := range rings {
 		var f Frame
 		err := error(ErrIdle)
