@@ -28,7 +28,7 @@ type Batch struct {
 	present ColumnSet
 }
 
-// NewBatch makes an empty batch with room for capacity rows, about 240 bytes each.
+// NewBatch makes an empty batch with room for capacity rows, 210 bytes each.
 func NewBatch(capacity int) *Batch {
 	b := &Batch{}
 	for _, c := range Columns() {
