@@ -98,6 +98,11 @@ func (e *Encoder) appendChosen(now netflow.Timestamp, r *netflow.Record) bool {
 // ResendTemplates makes every template travel with the next message that needs it.
 func (e *Encoder) ResendTemplates() { e.builder.Forget() }
 
+// SetRefresh changes how often templates are resent: see EncoderConfig.TemplateEvery and TemplateMessages.
+func (e *Encoder) SetRefresh(every time.Duration, messages int) {
+	e.builder.SetRefresh(every, messages)
+}
+
 // AppendMessage appends the message at hand, exported now, to dst and begins the next one. A message without flows is
 // none: dst is returned as it is.
 func (e *Encoder) AppendMessage(dst []byte, now netflow.Timestamp) []byte {

@@ -24,34 +24,12 @@ const (
 	maxDescription = 254
 )
 
-// samplingOptions tells for the observation domain (scope 149) samplingInterval (34) and samplingAlgorithm (35): 1 is one
-// packet in every so many, 2 is at random. RFC 5477 would rather have 304, 305 and 306. But goflow2 takes 305 alone for the
-// rate, which makes it 1, and reads it before 34 also in a record of its own; nfcapd 1.7.1 multiplies by one too many when
-// it finds 34 beside 304, and uses neither alone. 34 without the others misleads none.
+// samplingOptions tells of the observation domain (scope 149) samplingInterval (34) and samplingAlgorithm (35). RFC 5477 would
+// rather have 304, 305 and 306. But goflow2 takes 305 alone for the rate, which makes it 1, and reads it before 34 also in a
+// record of its own; nfcapd 1.7.1 multiplies by one too many when it finds 34 beside 304, and uses neither alone. 34 without
+// the others misleads none.
 func samplingOptions(cfg *EncoderConfig) (message.Template, []byte) {
-	t := message.Template{
-		ID: optionsTemplate, Size: 9,
-		Record: optionsRecord(optionsTemplate, 1, field{149, 4}, field{34, 4}, field{35, 1}),
-	}
-	data := binary.BigEndian.AppendUint32(nil, cfg.Domain)
-	data = binary.BigEndian.AppendUint32(data, cfg.Sampling)
-	if cfg.SamplingRandom {
-		return t, append(data, 2)
-	}
-	return t, append(data, 1)
-}
-
-type field struct{ id, length uint16 }
-
-// optionsRecord makes an options template record, RFC 7011 section 3.4.2.2: of its fields so many are scopes.
-func optionsRecord(id uint16, scopes uint16, fields ...field) []byte {
-	b := binary.BigEndian.AppendUint16(nil, id)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(fields)))
-	b = binary.BigEndian.AppendUint16(b, scopes)
-	for _, f := range fields {
-		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, f.id), f.length)
-	}
-	return b
+	return message.IPFIX.Sampling(optionsTemplate, 149, cfg.Domain, cfg.Sampling, cfg.SamplingRandom)
 }
 
 // Options makes the messages that tell what o holds, beside and between those with flows. They count in the sequence, as RFC
@@ -78,8 +56,7 @@ func (e *Encoder) Options(now netflow.Timestamp, o *netflow.Options, templates b
 func (e *Encoder) optionsSets(o *netflow.Options) []message.OptionsSet {
 	var sets []message.OptionsSet
 	if len(o.Interfaces) > 0 {
-		s := message.OptionsSet{ID: interfacesTemplate, Record: optionsRecord(interfacesTemplate, 1,
-			field{10, 4}, field{82, netflow.VariableLength}, field{83, netflow.VariableLength})}
+		s := message.IPFIX.Options(interfacesTemplate, message.Specifiers{{10, 4}, {82, netflow.VariableLength}, {83, netflow.VariableLength}})
 		for _, i := range o.Interfaces {
 			r := binary.BigEndian.AppendUint32(nil, i.Index)
 			s.Records = append(s.Records, appendString(appendString(r, message.Cut(i.Name, maxName)), message.Cut(i.Description, maxDescription)))
@@ -88,18 +65,16 @@ func (e *Encoder) optionsSets(o *netflow.Options) []message.OptionsSet {
 	}
 	if x := o.Statistics; x != nil {
 		// RFC 7011 section 4.1, and 164 of section 4.2: bytes that were not metered are not known.
-		metering := message.OptionsSet{ID: meteringTemplate, Record: optionsRecord(meteringTemplate, 1,
-			field{149, 4}, field{41, 8}, field{42, 8}, field{40, 8}, field{164, 8})}
+		metering := message.IPFIX.Options(meteringTemplate, message.Specifiers{{149, 4}, {41, 8}, {42, 8}, {40, 8}, {164, 8}})
 		metering.Records = [][]byte{appendUint64(binary.BigEndian.AppendUint32(nil, e.domain), x.Messages, x.Flows, x.Bytes, x.Ignored)}
 		// Section 4.3. There is one exporting process: 1.
-		reliability := message.OptionsSet{ID: reliabilityTemplate, Record: optionsRecord(reliabilityTemplate, 1,
-			field{144, 4}, field{166, 8}, field{167, 8}, field{168, 8}, field{323, 8}, field{323, 8})}
+		reliability := message.IPFIX.Options(reliabilityTemplate, message.Specifiers{{144, 4}, {166, 8}, {167, 8}, {168, 8}, {323, 8}, {323, 8}})
 		reliability.Records = [][]byte{appendUint64(binary.BigEndian.AppendUint32(nil, 1),
 			x.NotSentFlows, x.NotSentPackets, x.NotSentBytes, milliseconds(x.FirstNotSent), milliseconds(x.LastNotSent))}
 		sets = append(sets, metering, reliability)
 	}
 	if o.Boot > 0 {
-		s := message.OptionsSet{ID: systemTemplate, Record: optionsRecord(systemTemplate, 1, field{144, 4}, field{160, 8})}
+		s := message.IPFIX.Options(systemTemplate, message.Specifiers{{144, 4}, {160, 8}})
 		s.Records = [][]byte{appendUint64(binary.BigEndian.AppendUint32(nil, 1), milliseconds(o.Boot))}
 		sets = append(sets, s)
 	}

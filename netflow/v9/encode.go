@@ -60,7 +60,7 @@ func NewEncoder(cfg EncoderConfig) *Encoder {
 		b.Templates, b.MaxBytes = cfg.Fields.Templates(), max(b.MaxBytes, cfg.Fields.MinBytes())
 	}
 	if cfg.Sampling > 1 {
-		b.Options, b.OptionsData = samplingOptions(&cfg)
+		b.Options, b.OptionsData = message.V9.Sampling(optionsTemplate, scopeSystem, 0, cfg.Sampling, cfg.SamplingRandom) // there is one system
 	}
 	return &Encoder{sourceID: cfg.SourceID, maxBytes: b.MaxBytes, builder: message.NewBuilder(b), fields: cfg.Fields, layouts: known | layout.Families}
 }
@@ -112,6 +112,11 @@ func CutsStart(r *netflow.Record) bool { return r.Start > 0 && r.End-r.Start > u
 
 // ResendTemplates makes every template travel with the next datagram that needs it.
 func (e *Encoder) ResendTemplates() { e.builder.Forget() }
+
+// SetRefresh changes how often templates are resent: see EncoderConfig.TemplateEvery and TemplateMessages.
+func (e *Encoder) SetRefresh(every time.Duration, messages int) {
+	e.builder.SetRefresh(every, messages)
+}
 
 // AppendMessage appends the datagram at hand to dst and begins the next one. Its header's clock is now, moved only as far
 // as the flows in it demand. A datagram without flows is none: dst is returned as it is.

@@ -27,35 +27,6 @@ const (
 	descriptionLen = 64
 )
 
-// samplingOptions tells for the whole system samplingInterval (34) and samplingAlgorithm (35): 1 is one packet in every so
-// many, 2 is at random.
-func samplingOptions(cfg *EncoderConfig) (message.Template, []byte) {
-	t := message.Template{
-		ID: optionsTemplate, Size: 9,
-		Record: optionsRecord(optionsTemplate, field{scopeSystem, 4}, field{34, 4}, field{35, 1}),
-	}
-	data := make([]byte, 4, 9) // the scope's value: there is one system
-	data = binary.BigEndian.AppendUint32(data, cfg.Sampling)
-	if cfg.SamplingRandom {
-		return t, append(data, 2)
-	}
-	return t, append(data, 1)
-}
-
-type field struct{ id, length uint16 }
-
-// optionsRecord makes an options template record of one scope. The lengths in it are bytes of specifiers (RFC 3954 section
-// 6.1).
-func optionsRecord(id uint16, scope field, options ...field) []byte {
-	b := binary.BigEndian.AppendUint16(nil, id)
-	b = binary.BigEndian.AppendUint16(b, 4)
-	b = binary.BigEndian.AppendUint16(b, uint16(4*len(options)))
-	for _, f := range append([]field{scope}, options...) {
-		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, f.id), f.length)
-	}
-	return b
-}
-
 // Options makes the datagrams that tell what o holds and this version has field types for: names of interfaces (82, 83), and
 // what was exported (40, 41, 42). They belong between those with flows: there must be a flow at hand, whose time their clock
 // is of. A name longer than 32 bytes, or a description longer than 64, is cut.
@@ -79,8 +50,7 @@ func (e *Encoder) Options(now netflow.Timestamp, o *netflow.Options) [][]byte {
 func optionsSets(o *netflow.Options) []message.OptionsSet {
 	var sets []message.OptionsSet
 	if len(o.Interfaces) > 0 {
-		s := message.OptionsSet{ID: interfacesTemplate, Record: optionsRecord(interfacesTemplate,
-			field{scopeInterface, 4}, field{82, nameLen}, field{83, descriptionLen})}
+		s := message.V9.Options(interfacesTemplate, message.Specifiers{{scopeInterface, 4}, {82, nameLen}, {83, descriptionLen}})
 		for _, i := range o.Interfaces {
 			r := binary.BigEndian.AppendUint32(nil, i.Index)
 			s.Records = append(s.Records, appendString(appendString(r, i.Name, nameLen), i.Description, descriptionLen))
@@ -88,8 +58,7 @@ func optionsSets(o *netflow.Options) []message.OptionsSet {
 		sets = append(sets, s)
 	}
 	if x := o.Statistics; x != nil {
-		s := message.OptionsSet{ID: statisticsTemplate, Record: optionsRecord(statisticsTemplate,
-			field{scopeSystem, 4}, field{41, 8}, field{42, 8}, field{40, 8})}
+		s := message.V9.Options(statisticsTemplate, message.Specifiers{{scopeSystem, 4}, {41, 8}, {42, 8}, {40, 8}})
 		r := make([]byte, 4, 28)
 		for _, v := range []uint64{x.Messages, x.Flows, x.Bytes} {
 			r = binary.BigEndian.AppendUint64(r, v)

@@ -21,12 +21,13 @@ type Format struct {
 	TemplateSet uint16 // set id of templates
 	OptionsSet  uint16 // set id of options templates
 	Align       int    // sets are padded with zeros to a multiple of so many bytes
+	OptionBytes bool   // an options template counts bytes, of scopes and of options; or else fields, all and scopes
 }
 
 // The two formats.
 var (
-	V9    = Format{HeaderLen: 20, TemplateSet: 0, OptionsSet: 1, Align: 4} // RFC 3954 sections 5 and 6.1
-	IPFIX = Format{HeaderLen: 16, TemplateSet: 2, OptionsSet: 3, Align: 1} // RFC 7011 section 3.3.2
+	V9    = Format{HeaderLen: 20, TemplateSet: 0, OptionsSet: 1, Align: 4, OptionBytes: true} // RFC 3954 sections 5 and 6.1
+	IPFIX = Format{HeaderLen: 16, TemplateSet: 2, OptionsSet: 3, Align: 1}                    // RFC 7011 sections 3.3.2 and 3.4.2.2
 )
 
 const setHeaderLen = 4 // id and length, 16 bits each
@@ -153,6 +154,11 @@ func (b *Builder) Forget() {
 	for i := range b.sets {
 		b.sets[i].schedule.sent = false
 	}
+}
+
+// SetRefresh changes Config's Every and Messages.
+func (b *Builder) SetRefresh(every time.Duration, messages int) {
+	b.cfg.Every, b.cfg.Messages = every, max(messages, 1)
 }
 
 // Counts are the records in a message.

@@ -1,12 +1,48 @@
 package message
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 // OptionsSet is an options template with data records of it, for a message without flows.
 type OptionsSet struct {
 	ID      uint16
 	Record  []byte   // the template record; nil: the collector has it
 	Records [][]byte // data records, none of them empty
+}
+
+// Specifiers are the fields of an options template, the scope first: number, and bytes of the value.
+type Specifiers [][2]uint16
+
+// Options begins a set of options of one scope, without records as yet.
+func (f *Format) Options(id uint16, fields Specifiers) OptionsSet {
+	counts := [2]int{len(fields), 1}
+	if f.OptionBytes {
+		const specifier = 4
+		counts = [2]int{specifier, specifier * (len(fields) - 1)}
+	}
+	b := binary.BigEndian.AppendUint16(nil, id)
+	for _, n := range counts {
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	}
+	for _, s := range fields {
+		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, s[0]), s[1])
+	}
+	return OptionsSet{ID: id, Record: b}
+}
+
+// Sampling makes the template and the record that tell samplingInterval (34) and samplingAlgorithm (35) of one scope, whose
+// value has 4 bytes. Algorithm 1 is one packet in every interval, 2 is at random.
+func (f *Format) Sampling(id, scope uint16, value, interval uint32, random bool) (Template, []byte) {
+	set := f.Options(id, Specifiers{{scope, 4}, {34, 4}, {35, 1}})
+	algorithm := byte(1)
+	if random {
+		algorithm = 2
+	}
+	data := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, value), interval)
+	data = append(data, algorithm)
+	return Template{ID: id, Size: len(data), Record: set.Record}, data
 }
 
 // AppendOptions appends options templates and their data records to dst, as many as fit into a message of maxBytes, header
