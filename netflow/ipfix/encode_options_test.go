@@ -3,12 +3,12 @@ package ipfix_test
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"strings"
 	"testing"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/netflow/ipfix"
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 	"github.com/caprock-net/caprock/netflow/template"
 )
 
@@ -54,10 +54,7 @@ func sent(t *testing.T, maxBytes int) *ipfix.Encoder {
 }
 
 func TestGoldenOptions(t *testing.T) {
-	want, err := hex.DecodeString(strings.ReplaceAll(goldenOptions, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := netflowtest.Hex(t, goldenOptions)
 	binary.BigEndian.PutUint16(want[2:], uint16(len(want)))
 	e := sent(t, 1400)
 	got := e.Options(replayed, about(), true)

@@ -1,5 +1,6 @@
-// Package netflowtest builds NetFlow v9 and IPFIX messages for the tests of other packages, malformed ones included: what
-// a builder is told it writes, without asking whether it makes sense.
+// Package netflowtest is for the tests of other packages. It builds NetFlow v9 and IPFIX messages, malformed ones included:
+// what a builder is told it writes, without asking whether it makes sense. And it has what the tests of packages v9 and ipfix
+// have in common: flows to encode, and a Decoder's tests.
 package netflowtest
 
 import (

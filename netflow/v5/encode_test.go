@@ -5,17 +5,16 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 	v5 "github.com/caprock-net/caprock/netflow/v5"
 )
 
 func addr4(a, b, c, d byte) netflow.Addr { return netflow.AddrFrom4([4]byte{a, b, c, d}) }
 
-var replayed = netflow.TimestampOf(time.Date(2014, 3, 4, 5, 6, 7, 250e6, time.UTC)) // 1393909567.250
+var replayed = netflowtest.Now // 1393909567.250
 
 // flow has a different byte in each place that versions 1 and 5 have.
 func flow() netflow.Record {
@@ -41,10 +40,7 @@ var golden = map[uint8]string{
 
 func TestGoldenDatagrams(t *testing.T) {
 	for version, text := range golden {
-		want, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
-		if err != nil {
-			t.Fatal(err)
-		}
+		want := netflowtest.Hex(t, text)
 		e := v5.NewEncoder(v5.EncoderConfig{Version: version, MaxBytes: 1400, Engine: 0x1234, Sampling: 100})
 		r := flow()
 		if !e.Append(replayed, &r) {

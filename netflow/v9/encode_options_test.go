@@ -2,11 +2,11 @@ package v9_test
 
 import (
 	"bytes"
-	"encoding/hex"
 	"strings"
 	"testing"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 	"github.com/caprock-net/caprock/netflow/template"
 	v9 "github.com/caprock-net/caprock/netflow/v9"
 )
@@ -31,10 +31,7 @@ func TestGoldenOptions(t *testing.T) {
 	r := flow()
 	e.Append(replayed, &r)
 	got := e.Options(replayed, o)
-	want, err := hex.DecodeString(strings.ReplaceAll(goldenOptions, " ", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
+	want := netflowtest.Hex(t, goldenOptions)
 	if len(got) != 1 || !bytes.Equal(got[0][20:], want) {
 		t.Fatalf("got\n%x, want\n%x", got[0][20:], want)
 	}
