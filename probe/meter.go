@@ -270,12 +270,12 @@ func (m *meter) pass() {
 		return
 	}
 	if m.chunk == nil {
-		if m.chunk = m.queue.get(!m.live); m.chunk == nil {
+		if m.chunk = m.queue.Get(!m.live); m.chunk == nil {
 			return
 		}
 	}
 	m.chunk.now = m.now
-	m.queue.put(m.chunk)
+	m.queue.Put(m.chunk)
 	m.chunk = nil
 }
 
@@ -285,7 +285,7 @@ func (m *meter) hand(r *netflow.Record) {
 		return
 	}
 	if m.chunk == nil {
-		if m.chunk = m.queue.get(!m.live); m.chunk == nil {
+		if m.chunk = m.queue.Get(!m.live); m.chunk == nil {
 			m.refused.Flows++
 			m.refused.Packets += r.Packets + r.ReversePackets
 			m.refused.Bytes += r.Bytes + r.ReverseBytes

@@ -60,10 +60,10 @@ func fakeProbe(t *testing.T, f *fake) (*Probe, *meter) {
 
 // drain counts the flows of the queue, as the exporter would take them.
 func drain(q *queue) (flows uint64) {
-	for chunks := q.take(nil); len(chunks) > 0; chunks = q.take(chunks) {
+	for chunks := q.Take(nil); len(chunks) > 0; chunks = q.Take(chunks) {
 		for _, c := range chunks {
 			flows += uint64(len(c.flows))
-			q.release(c)
+			q.Release(c)
 		}
 	}
 	return flows
@@ -80,7 +80,7 @@ func TestIdleInterface(t *testing.T) {
 	if s.Flows.Idle != 5 || s.Flows.Held.Flows != 0 || s.Packets.Dropped != 7 || s.Sources[0].Dropped != 7 {
 		t.Errorf("%+v %+v, want 5 idle flows", s.Flows, s.Packets)
 	}
-	p.queue.close()
+	p.queue.Close()
 	if n := drain(p.queue); n != 5 {
 		t.Errorf("%d flows in the queue, want 5", n)
 	}
@@ -103,7 +103,7 @@ func TestQueueFull(t *testing.T) {
 	taken := make(chan uint64)
 	go func() { taken <- drain(p.queue) }()
 	m.flush()
-	p.queue.close()
+	p.queue.Close()
 	if n := <-taken; n+m.refused.Flows != flows+10 || m.refused != lost {
 		t.Errorf("%d flows taken and %d lost, want %d in all and none lost at the end", n, m.refused.Flows, flows+10)
 	}
@@ -186,7 +186,7 @@ func TestIdleFlowLeaves(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
+				for chunks := p.queue.Take(nil); len(chunks) > 0; chunks = p.queue.Take(chunks) {
 					for _, chunk := range chunks {
 						for j := range chunk.flows {
 							r := &chunk.flows[j]
@@ -197,7 +197,7 @@ func TestIdleFlowLeaves(t *testing.T) {
 							late = max(late, chunk.now-r.End-15*second)
 							inSecond[(chunk.now-begin)/second%60]++
 						}
-						p.queue.release(chunk)
+						p.queue.Release(chunk)
 					}
 				}
 			}()
@@ -205,7 +205,7 @@ func TestIdleFlowLeaves(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.flush()
-			p.queue.close()
+			p.queue.Close()
 			<-done
 			for _, n := range inSecond {
 				burst = max(burst, netflow.Timestamp(n))

@@ -169,7 +169,7 @@ func (p *Probe) Run(ctx context.Context) error {
 		return p.runInterfaces(ctx)
 	})
 	if p.queue != nil {
-		p.queue.close()
+		p.queue.Close()
 	}
 	exporting.Wait()
 	return errors.Join(err, archiving(), p.close())
@@ -238,7 +238,7 @@ const apart = 10 * second
 // packet time, which is that of the meter that is ahead.
 func (p *Probe) export() {
 	var now, flushed netflow.Timestamp
-	for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
+	for chunks := p.queue.Take(nil); len(chunks) > 0; chunks = p.queue.Take(chunks) {
 		for _, c := range chunks {
 			if c.do != nil {
 				c.do(now)
@@ -250,7 +250,7 @@ func (p *Probe) export() {
 			for i := range c.flows {
 				_ = p.exporter.Export(now, &c.flows[i]) // fails only when closed
 			}
-			p.queue.release(c)
+			p.queue.Release(c)
 			if now-flushed >= second || now < flushed {
 				_ = p.exporter.Flush(now)
 				flushed = now

@@ -119,7 +119,7 @@ func (p *Probe) openReader() error {
 		p.meters = append(p.meters, m)
 		w.all = append(w.all, newWorker(m))
 		if p.queue != nil {
-			p.queue.grow()
+			p.queue.Grow()
 		}
 	}
 	return nil

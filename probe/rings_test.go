@@ -34,24 +34,24 @@ func metered(t *testing.T, cfg Config, files ...string) (map[netflow.Record]int,
 	for _, m := range p.meters {
 		if m.workers == nil {
 			m.queue = p.queue
-			p.queue.grow()
+			p.queue.Grow()
 		}
 	}
 	flows := map[netflow.Record]int{}
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		for chunks := p.queue.take(nil); len(chunks) > 0; chunks = p.queue.take(chunks) {
+		for chunks := p.queue.Take(nil); len(chunks) > 0; chunks = p.queue.Take(chunks) {
 			for _, c := range chunks {
 				for i := range c.flows {
 					flows[c.flows[i]]++
 				}
-				p.queue.release(c)
+				p.queue.Release(c)
 			}
 		}
 	}()
 	err = p.runFiles(context.Background(), p.meters[0])
-	p.queue.close()
+	p.queue.Close()
 	<-drained
 	s := p.Summary()
 	if err := errors.Join(s.Balance(), p.close()); err != nil {

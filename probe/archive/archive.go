@@ -13,6 +13,7 @@ import (
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/internal/handover"
 )
 
 // complainEvery bounds how often the log repeats that packets are not archived.
@@ -23,7 +24,7 @@ type Archive struct {
 	cfg    Config
 	lock   *os.File // the folder
 	root   *os.Root // likewise: it stays the same when the process changes its root folder
-	queue  *queue
+	queue  *handover.Queue[block]
 	index  *indexer
 	create func(name string) (file, error)
 
@@ -80,7 +81,7 @@ func New(cfg Config) (*Archive, error) {
 		return nil, errors.Join(fmt.Errorf("archive: %w", err), lock.Close())
 	}
 	a := &Archive{
-		cfg: cfg, lock: lock, root: root, queue: newQueue(QueueBlocks), index: newIndexer(), open: map[dissect.LinkType]*pair{},
+		cfg: cfg, lock: lock, root: root, queue: newQueue(), index: newIndexer(), open: map[dissect.LinkType]*pair{},
 	}
 	a.create = func(name string) (file, error) { return root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640) }
 	a.ends.Store(math.MaxInt64)
@@ -94,14 +95,14 @@ func New(cfg Config) (*Archive, error) {
 func (a *Archive) Close() error { return errors.Join(a.root.Close(), a.lock.Close()) }
 
 // Stop lets Run write what the Recorders have handed on, and return.
-func (a *Archive) Stop() { a.queue.close() }
+func (a *Archive) Stop() { a.queue.Close() }
 
 // Run writes until Stop is called; then it gives the open files their final names.
 func (a *Archive) Run() error {
-	for blocks := a.queue.take(nil); len(blocks) > 0; blocks = a.queue.take(blocks) {
+	for blocks := a.queue.Take(nil); len(blocks) > 0; blocks = a.queue.Take(blocks) {
 		for _, b := range blocks {
 			a.write(b)
-			a.queue.release(b)
+			a.queue.Release(b)
 		}
 	}
 	return a.finishAll()

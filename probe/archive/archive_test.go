@@ -681,12 +681,14 @@ func BenchmarkRecord(b *testing.B) {
 			i := 0
 			for b.Loop() {
 				p := &packets[i%len(packets)]
-				if r.Add(dissect.LinkEthernet, p.Time, p.WireLen, p.Data) || i%32 == 31 {
+				due := r.Add(dissect.LinkEthernet, p.Time, p.WireLen, p.Data)
+				if due || i%32 == 31 {
+					due = due || len(r.ready) > 0
 					r.Commit(p.Time)
-					if len(a.queue.full) > 0 {
-						taken = a.queue.take(taken)
+					if due {
+						taken = a.queue.Take(taken)
 						for _, k := range taken {
-							a.queue.release(k)
+							a.queue.Release(k)
 						}
 					}
 				}

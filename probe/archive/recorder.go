@@ -2,10 +2,10 @@ package archive
 
 import (
 	"math"
-	"sync"
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/dissect"
+	"github.com/caprock-net/caprock/probe/internal/handover"
 )
 
 // flushEvery is how long a packet may wait in a Recorder for its block to fill, in packet time; handing it on takes up to
@@ -33,7 +33,7 @@ type Recorder struct {
 // NewRecorder makes a Recorder. With wait it waits for a free block when the disk is too slow, which is right for packets
 // that come from files; else such packets are counted as not archived.
 func (a *Archive) NewRecorder(wait bool) *Recorder {
-	a.queue.grow()
+	a.queue.Grow()
 	return &Recorder{a: a, wait: wait}
 }
 
@@ -49,7 +49,7 @@ func (r *Recorder) Add(link dissect.LinkType, t netflow.Timestamp, wireLen int, 
 	b := r.block
 	if b == nil || b.link != link || len(b.data)+packetHeaderLen+len(data) > BlockSize {
 		r.handOn()
-		if b = r.a.queue.get(r.wait); b == nil {
+		if b = r.a.queue.Get(r.wait); b == nil {
 			r.queueFull++
 			return false
 		}
@@ -81,13 +81,13 @@ func (r *Recorder) Commit(now netflow.Timestamp) {
 		r.given, r.queueFull, r.badTime = 0, 0, 0
 	}
 	if end := r.a.ends.Load(); len(r.ready) == 0 && r.block == nil && int64(now) >= end && r.a.ends.CompareAndSwap(end, math.MaxInt64) {
-		if b := r.a.queue.get(false); b != nil { // without packets: only to end the interval in time
+		if b := r.a.queue.Get(false); b != nil { // without packets: only to end the interval in time
 			b.start = now
 			r.ready = append(r.ready, b)
 		}
 	}
 	if len(r.ready) > 0 {
-		r.a.queue.put(r.ready...)
+		r.a.queue.Put(r.ready...)
 		r.ready = r.ready[:0]
 	}
 }
@@ -98,83 +98,9 @@ func (r *Recorder) Flush() {
 	r.Commit(0)
 }
 
-// queue is a bounded queue of blocks that are used again. It is its own free list, last in first out.
-type queue struct {
-	mu       sync.Mutex
-	notEmpty sync.Cond
-	notFull  sync.Cond
-	full     []*block
-	free     []*block
-	room     int // blocks that may still be made
-	closed   bool
-}
-
-func newQueue(blocks int) *queue {
-	q := &queue{room: blocks}
-	q.notEmpty.L, q.notFull.L = &q.mu, &q.mu
-	return q
-}
-
-// grow allows for one block more.
-func (q *queue) grow() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.room++
-}
-
-// get returns an empty block. When as many as may exist are in use it waits for one, or returns nil.
-func (q *queue) get(wait bool) *block {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for {
-		if n := len(q.free); n > 0 {
-			b := q.free[n-1]
-			q.free = q.free[:n-1]
-			return b
-		}
-		if q.room > 0 {
-			q.room--
-			return &block{data: make([]byte, 0, BlockSize)}
-		}
-		if !wait || q.closed {
-			return nil
-		}
-		q.notFull.Wait()
-	}
-}
-
-func (q *queue) put(blocks ...*block) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.full = append(q.full, blocks...)
-	q.notEmpty.Signal()
-}
-
-// take returns all blocks that were put, in their order, using the slice into for them; none after close, when there are
-// no more.
-func (q *queue) take(into []*block) []*block {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for len(q.full) == 0 && !q.closed {
-		q.notEmpty.Wait()
-	}
-	taken := q.full
-	q.full = into[:0]
-	return taken
-}
-
-func (q *queue) release(b *block) {
-	b.data, b.packets = b.data[:0], 0
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.free = append(q.free, b)
-	q.notFull.Signal()
-}
-
-func (q *queue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed = true
-	q.notEmpty.Signal()
-	q.notFull.Broadcast()
+func newQueue() *handover.Queue[block] {
+	return handover.New(
+		func() *block { return &block{data: make([]byte, 0, BlockSize)} },
+		func(b *block) { b.data, b.packets = b.data[:0], 0 },
+		QueueBlocks, QueueBlocks)
 }
