@@ -12,20 +12,8 @@ import (
 
 	"github.com/caprock-net/caprock/collector"
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 )
-
-// corpora returns the folder of test captures: $CAPROCK_CORPORA, else ../shared/corpora beside the repository.
-func corpora(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("CAPROCK_CORPORA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "corpora") // the repository's root is one up
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no corpora (set CAPROCK_CORPORA): ", err)
-	}
-	return dir
-}
 
 // expectation is what an independent reader found in a capture; see the file for the meaning of its fields.
 type expectation struct {
@@ -51,7 +39,7 @@ type expectation struct {
 
 func expectations(t *testing.T) (dir string, files map[string]expectation) {
 	t.Helper()
-	dir = filepath.Join(corpora(t), "exports")
+	dir = netflowtest.Corpora(t, "exports")
 	text, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	if err != nil {
 		t.Skip(err)

@@ -40,20 +40,6 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// corpora returns a folder of real captures, or skips.
-func corpora(t testing.TB, folder string) string {
-	t.Helper()
-	dir := os.Getenv("CAPROCK_CORPORA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "corpora")
-	}
-	dir = filepath.Join(dir, folder)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("the corpora are not here (set CAPROCK_CORPORA): %v", err)
-	}
-	return dir
-}
-
 // peer skips the test when a program of somebody else's is not installed.
 func peer(t testing.TB, name string) string {
 	t.Helper()

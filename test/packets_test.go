@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 )
 
 // capture is what corpora/packets/expected.json says of one file; an independent reader counted it.
@@ -30,7 +32,7 @@ type capture struct {
 }
 
 func captures(t *testing.T) (dir string, files map[string]capture) {
-	dir = corpora(t, "packets")
+	dir = netflowtest.Corpora(t, "packets")
 	text, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	if err != nil {
 		t.Fatal(err)

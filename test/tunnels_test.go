@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 )
 
 // inTunnel is a conversation in a tunnel, in one direction.
@@ -22,7 +24,7 @@ type volume struct{ Packets, Bytes uint64 }
 // TestTunnels sends what is in tunnels through probe and collector; tshark says which addresses, bytes and tunnels there are.
 func TestTunnels(t *testing.T) {
 	program := peer(t, "tshark")
-	dir := corpora(t, "packets")
+	dir := netflowtest.Corpora(t, "packets")
 	for _, c := range []struct{ file, decap, number string }{
 		{"zeek-gtp6_gtp_0x32.pcap", "gtpu", "gtp.teid"},
 		{"zeek-gtp1_gn_normal_incl_fragmentation.pcap", "gtpu", "gtp.teid"},

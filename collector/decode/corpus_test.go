@@ -16,32 +16,8 @@ import (
 	"github.com/caprock-net/caprock/collector/decode"
 	"github.com/caprock-net/caprock/collector/replay"
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 )
-
-// findCorpora returns the folder of captured exports with their expected figures, or nothing.
-func findCorpora() string {
-	dir := os.Getenv("CAPROCK_CORPORA")
-	if dir == "" {
-		root, err := os.Getwd()
-		if err != nil {
-			return ""
-		}
-		for ; ; root = filepath.Dir(root) {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				return ""
-			}
-		}
-		dir = filepath.Join(root, "..", "shared", "corpora")
-	}
-	dir = filepath.Join(dir, "exports")
-	if _, err := os.Stat(filepath.Join(dir, "expected.json")); err != nil {
-		return ""
-	}
-	return dir
-}
 
 // capture is an entry of expected.json.
 type capture struct {
@@ -74,10 +50,7 @@ type capture struct {
 }
 
 func captures(t testing.TB) (string, map[string]capture) {
-	dir := findCorpora()
-	if dir == "" {
-		t.Skip("no captured exports: neither $CAPROCK_CORPORA nor ../shared/corpora beside the module")
-	}
+	dir := netflowtest.Corpora(t, "exports")
 	raw, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func FuzzDecoder(f *testing.F) {
 }
 
 func seeds(f *testing.F) (dir string, files map[string]capture, ok bool) {
-	if dir = findCorpora(); dir == "" {
+	if _, ok := netflowtest.FindCorpora("exports"); !ok {
 		return "", nil, false
 	}
 	dir, files = captures(f)

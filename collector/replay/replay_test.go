@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/caprock-net/caprock/collector/replay"
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 )
 
 var be = binary.BigEndian
@@ -271,7 +272,7 @@ func FuzzFrames(f *testing.F) {
 
 // Of every capture of the corpus exactly the expected datagrams are taken, from the expected exporters.
 func TestCorpus(t *testing.T) {
-	dir := filepath.Join(corpora(t), "exports")
+	dir := netflowtest.Corpora(t, "exports")
 	text, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	if err != nil {
 		t.Skip(err)
@@ -315,28 +316,4 @@ func TestCorpus(t *testing.T) {
 			}
 		}
 	}
-}
-
-// corpora returns the folder of test captures: $CAPROCK_CORPORA, else ../shared/corpora beside the repository.
-func corpora(t *testing.T) string {
-	dir := os.Getenv("CAPROCK_CORPORA")
-	if dir == "" {
-		root, err := filepath.Abs(".")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; ; root = filepath.Dir(root) {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				break
-			}
-			if root == filepath.Dir(root) {
-				t.Skip("no go.mod above the test")
-			}
-		}
-		dir = filepath.Join(root, "..", "shared", "corpora")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no corpora: ", err)
-	}
-	return dir
 }

@@ -11,30 +11,9 @@ import (
 
 	"github.com/google/gopacket/pcapgo"
 
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 	"github.com/caprock-net/caprock/netflow/pcapfile"
 )
-
-// corpora returns the folder with packet captures of other projects, or skips.
-func corpora(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("CAPROCK_CORPORA")
-	if dir == "" {
-		for root := "."; ; root = filepath.Join(root, "..") {
-			if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-				dir = filepath.Join(root, "..", "shared", "corpora")
-				break
-			}
-			if abs, err := filepath.Abs(root); err != nil || abs == "/" {
-				t.Skip("no go.mod above the working directory")
-			}
-		}
-	}
-	dir = filepath.Join(dir, "packets")
-	if _, err := os.Stat(filepath.Join(dir, "expected.json")); err != nil {
-		t.Skipf("no corpora: %v", err)
-	}
-	return dir
-}
 
 // sums are what capinfos prints of a capture.
 type sums struct {
@@ -57,7 +36,7 @@ func (s *sums) add(t int64, captured, wire int) {
 
 // TestCorpora compares with figures from tshark and capinfos.
 func TestCorpora(t *testing.T) {
-	dir := corpora(t)
+	dir := netflowtest.Corpora(t, "packets")
 	text, err := os.ReadFile(filepath.Join(dir, "expected.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +79,7 @@ func TestCorpora(t *testing.T) {
 
 // TestAgainstPcapgo compares every frame with gopacket's reader, for the files that it reads.
 func TestAgainstPcapgo(t *testing.T) {
-	dir := corpora(t)
+	dir := netflowtest.Corpora(t, "packets")
 	names, err := filepath.Glob(filepath.Join(dir, "*.pcap"))
 	if err != nil {
 		t.Fatal(err)

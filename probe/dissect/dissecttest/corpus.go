@@ -4,7 +4,6 @@ package dissecttest
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caprock-net/caprock/netflow/netflowtest"
 	"github.com/caprock-net/caprock/netflow/pcapfile"
 )
 
@@ -51,11 +51,8 @@ type Source struct {
 // Captures lists the packet captures of the corpora by name. It skips the test where there are none.
 func Captures(tb testing.TB) []Capture {
 	tb.Helper()
-	dir := filepath.Join(corpora(tb), "packets")
+	dir := netflowtest.Corpora(tb, "packets")
 	text, err := os.ReadFile(filepath.Join(dir, "expected.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		tb.Skipf("no corpora of captures: %v", err)
-	}
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -72,27 +69,6 @@ func Captures(tb testing.TB) []Capture {
 	}
 	slices.SortFunc(list, func(a, b Capture) int { return strings.Compare(a.Name, b.Name) })
 	return list
-}
-
-// corpora finds the folder: $CAPROCK_CORPORA, else ../shared/corpora beside the repository.
-func corpora(tb testing.TB) string {
-	if dir := os.Getenv("CAPROCK_CORPORA"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "..", "shared", "corpora")
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			tb.Fatal("no go.mod above the test's folder")
-		}
-		dir = parent
-	}
 }
 
 // Each calls visit for every frame of the capture; the frame's data is valid during the call. A malformed capture may
