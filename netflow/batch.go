@@ -13,6 +13,7 @@ type Batch struct {
 	// The columns, each of length Cap. Write rows only below Len, and only in columns declared to Extend.
 	Start, End, Received                               []Timestamp
 	SrcAddr, DstAddr, NextHop, Exporter                []Addr
+	TunnelSrcAddr, TunnelDstAddr                       []Addr
 	Packets, Bytes, ReversePackets, ReverseBytes       []uint64
 	Domain, Input, Output, SrcAS, DstAS, SamplingRate  []uint32
 	MinLength, MaxLength, MPLSLabel, TunnelID          []uint32
@@ -23,12 +24,13 @@ type Batch struct {
 	IPVersion, Proto, TOS, SrcMask, DstMask, Direction []uint8
 	EndReason, ICMPType, ICMPCode, ForwardingStatus    []uint8
 	ExportVersion, MinTTL, MaxTTL, FragmentFlags       []uint8
+	TunnelProto, TunnelType                            []uint8
 
 	n       int
 	present ColumnSet
 }
 
-// NewBatch makes an empty batch with room for capacity rows, 210 bytes each.
+// NewBatch makes an empty batch with room for capacity rows, 244 bytes each.
 func NewBatch(capacity int) *Batch {
 	b := &Batch{}
 	for _, c := range Columns() {
@@ -111,6 +113,7 @@ func (b *Batch) Append(r *Record) {
 	b.EndReason[i], b.ICMPType[i], b.ICMPCode[i] = r.EndReason, r.ICMPType, r.ICMPCode
 	b.ForwardingStatus[i], b.ExportVersion[i] = r.ForwardingStatus, r.ExportVersion
 	b.CustomerVLAN[i], b.MPLSLabel[i], b.TunnelID[i] = r.CustomerVLAN, r.MPLSLabel, r.TunnelID
+	b.TunnelSrcAddr[i], b.TunnelDstAddr[i], b.TunnelProto[i], b.TunnelType[i] = r.TunnelSrcAddr, r.TunnelDstAddr, r.TunnelProto, r.TunnelType
 	b.MinTTL[i], b.MaxTTL[i], b.FragmentFlags[i] = r.MinTTL, r.MaxTTL, r.FragmentFlags
 	b.MinLength[i], b.MaxLength[i] = r.MinLength, r.MaxLength
 	b.TCPRTT[i], b.TCPRetransmits[i], b.ReverseTCPRetransmits[i] = r.TCPRTT, r.TCPRetransmits, r.ReverseTCPRetransmits
@@ -136,6 +139,7 @@ func (b *Batch) Record(i int) Record {
 		EndReason: b.EndReason[i], ICMPType: b.ICMPType[i], ICMPCode: b.ICMPCode[i],
 		ForwardingStatus: b.ForwardingStatus[i], ExportVersion: b.ExportVersion[i],
 		CustomerVLAN: b.CustomerVLAN[i], MPLSLabel: b.MPLSLabel[i], TunnelID: b.TunnelID[i],
+		TunnelSrcAddr: b.TunnelSrcAddr[i], TunnelDstAddr: b.TunnelDstAddr[i], TunnelProto: b.TunnelProto[i], TunnelType: b.TunnelType[i],
 		MinTTL: b.MinTTL[i], MaxTTL: b.MaxTTL[i], FragmentFlags: b.FragmentFlags[i],
 		MinLength: b.MinLength[i], MaxLength: b.MaxLength[i],
 		TCPRTT: b.TCPRTT[i], TCPRetransmits: b.TCPRetransmits[i], ReverseTCPRetransmits: b.ReverseTCPRetransmits[i],
@@ -233,6 +237,10 @@ func (b *Batch) addrs(c Column) *[]Addr {
 		return &b.NextHop
 	case Exporter:
 		return &b.Exporter
+	case TunnelSrcAddr:
+		return &b.TunnelSrcAddr
+	case TunnelDstAddr:
+		return &b.TunnelDstAddr
 	}
 	panic(wrongKind + c.String())
 }
@@ -341,6 +349,10 @@ func (b *Batch) uint8s(c Column) *[]uint8 {
 		return &b.MaxTTL
 	case FragmentFlags:
 		return &b.FragmentFlags
+	case TunnelProto:
+		return &b.TunnelProto
+	case TunnelType:
+		return &b.TunnelType
 	}
 	panic(wrongKind + c.String())
 }

@@ -54,8 +54,12 @@ const (
 	TCPRTT
 	TCPRetransmits
 	ReverseTCPRetransmits
+	TunnelSrcAddr
+	TunnelDstAddr
+	TunnelProto
+	TunnelType
 
-	NumColumns = int(ReverseTCPRetransmits) + 1
+	NumColumns = int(TunnelType) + 1
 )
 
 // Kind is the type of a column's values.
@@ -125,10 +129,14 @@ var columnTable = [NumColumns]struct {
 	MaxLength:             {"max_length", KindUint32, "maximumIpTotalLength (26), bytes"},
 	FragmentFlags:         {"fragment_flags", KindUint8, "fragmentFlags (197): 0x40 do not fragment, 0x20 more fragments"},
 	MPLSLabel:             {"mpls_label", KindUint32, "label of mplsTopLabelStackSection (70)"},
-	TunnelID:              {"tunnel_id", KindUint32, "segment of layer2SegmentId (351), else gtpuTEid (507)"},
+	TunnelID:              {"tunnel_id", KindUint32, "segment of layer2SegmentId (351), else gtpuTEid (507), tunnelKey (6876/892)"},
 	TCPRTT:                {"tcp_rtt", KindUint32, "npmRoundTripTime (39499/69) of the TCP handshake, microseconds; else from 35632/123, 124"},
 	TCPRetransmits:        {"tcp_retransmits", KindUint32, "TCP segments seen again: RETRANSMITTED_IN_PKTS (35632/109), else 39499/71"},
 	ReverseTCPRetransmits: {"reverse_tcp_retransmits", KindUint32, "the same of the other direction: RETRANSMITTED_OUT_PKTS (35632/110)"},
+	TunnelSrcAddr:         {"tunnel_src_addr", KindAddr, "tunnelSourceIPv4Address (6876/893): of the header around the packets"},
+	TunnelDstAddr:         {"tunnel_dst_addr", KindAddr, "tunnelDestinationIPv4Address (6876/894)"},
+	TunnelProto:           {"tunnel_proto", KindUint8, "tunnelProtocolIdentifier (6876/895): protocol of the header around the packets"},
+	TunnelType:            {"tunnel_type", KindUint8, "tunnelType (6876/891): 1 VXLAN, 2 GRE, 3 LISP, 4 STT, 5 GRE over IPsec, 7 Geneve"},
 }
 
 // Columns lists all columns in file order.

@@ -81,6 +81,7 @@ const VariableLength = 65535
 const (
 	PENIana    = 0     // the elements of IANA's registry
 	PENReverse = 29305 // the same elements, for the reverse direction of a biflow: RFC 5103 section 6.1
+	PENVMware  = 6876  // VMware's, of which some tell the header around packets in a tunnel, for which IANA's registry has none
 	PENNtop    = 35632 // ntop's, of which some tell how TCP fares, for which IANA's registry has none
 	PENFlowmon = 39499 // Flowmon's, likewise
 )

@@ -43,6 +43,13 @@ const (
 	TCPNs
 )
 
+// Values of Record.TunnelType that a meter knows: tunnelType, as Open vSwitch numbers them.
+const (
+	TunnelVXLAN  = 1
+	TunnelGRE    = 2
+	TunnelGeneve = 7
+)
+
 // Protocol numbers that the metering and the printing of flows know by name (IANA protocol numbers).
 const (
 	ProtoICMP    = 1
@@ -65,6 +72,9 @@ type Record struct {
 	DstAddr  Addr // destinationIPv4Address or destinationIPv6Address
 	NextHop  Addr // ipNextHopIPv4Address or ipNextHopIPv6Address
 	Exporter Addr // source address of the datagram
+
+	TunnelSrcAddr Addr // tunnelSourceIPv4Address: of the header around the packets; zero: not told
+	TunnelDstAddr Addr // tunnelDestinationIPv4Address
 
 	Packets        uint64 // packetDeltaCount, else packetTotalCount
 	Bytes          uint64 // octetDeltaCount, else octetTotalCount: of the IP packets, without link headers
@@ -109,5 +119,7 @@ type Record struct {
 	MinTTL           uint8 // minimumTTL
 	MaxTTL           uint8 // maximumTTL
 	FragmentFlags    uint8 // fragmentFlags, or-ed over the flow: 0x40 may not be fragmented, 0x20 more fragments follow
+	TunnelProto      uint8 // tunnelProtocolIdentifier: protocol of the header around the packets; 0: not told
+	TunnelType       uint8 // tunnelType: 1 VXLAN, 2 GRE, 3 LISP, 4 STT, 5 GRE over IPsec, 7 Geneve; 0: another, or not told
 	ExportVersion    uint8 // version of the datagram that brought the flow: 1, 5, 7, 9 or 10
 }

@@ -99,7 +99,8 @@ func TestNames(t *testing.T) {
 		}
 		want := netflow.AllColumns &^ netflow.SetOf(netflow.Received, netflow.Exporter, netflow.Domain, netflow.SrcAS, netflow.DstAS, netflow.SrcMask,
 			netflow.DstMask, netflow.NextHop, netflow.SamplingRate, netflow.ForwardingStatus, netflow.ExportVersion, netflow.ReversePackets,
-			netflow.ReverseBytes, netflow.ReverseTCPFlags, netflow.ReverseTCPRetransmits, netflow.TunnelID, netflow.TCPRTT, netflow.TCPRetransmits)
+			netflow.ReverseBytes, netflow.ReverseTCPFlags, netflow.ReverseTCPRetransmits, netflow.TunnelID, netflow.TCPRTT, netflow.TCPRetransmits,
+			netflow.TunnelSrcAddr, netflow.TunnelDstAddr, netflow.TunnelProto, netflow.TunnelType)
 		if got := all.Columns(); got != want {
 			t.Errorf("v%d: all has columns %b, want %b", version, got, want)
 		}

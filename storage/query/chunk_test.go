@@ -113,6 +113,10 @@ func addrOf(r *netflow.Record, c netflow.Column) netflow.Addr {
 		return r.SrcAddr
 	case netflow.DstAddr:
 		return r.DstAddr
+	case netflow.TunnelSrcAddr:
+		return r.TunnelSrcAddr
+	case netflow.TunnelDstAddr:
+		return r.TunnelDstAddr
 	case netflow.NextHop:
 		return r.NextHop
 	case netflow.Exporter:
@@ -205,6 +209,10 @@ func numberOf(r *netflow.Record, c netflow.Column) uint64 {
 		return uint64(r.TCPRTT)
 	case netflow.TCPRetransmits:
 		return uint64(r.TCPRetransmits)
+	case netflow.TunnelProto:
+		return uint64(r.TunnelProto)
+	case netflow.TunnelType:
+		return uint64(r.TunnelType)
 	case netflow.ReverseTCPRetransmits:
 		return uint64(r.ReverseTCPRetransmits)
 	}
@@ -263,8 +271,11 @@ func randomRecord(rnd *rand.Rand) netflow.Record {
 		SrcMask: uint8(pick(0, 8, 24, 64, 200)), DstMask: uint8(pick(0, 16, 32)), EndReason: uint8(pick(0, 1, 2, 3, 5)),
 		ICMPType: uint8(pick(0, 3, 8)), ICMPCode: uint8(pick(0, 1)), ForwardingStatus: uint8(pick(0, 64, 130)),
 		ExportVersion: uint8(pick(0, 5, 9, 10)), IPVersion: uint8(pick(4, 4, 4, 6, 6, 0)),
-		Exporter: []netflow.Addr{{}, addr("192.0.2.1"), addr("2001:db8::fe")}[rnd.IntN(3)],
-		NextHop:  []netflow.Addr{{}, addr("192.0.2.254"), addr("0.0.0.0")}[rnd.IntN(3)],
+		Exporter:      []netflow.Addr{{}, addr("192.0.2.1"), addr("2001:db8::fe")}[rnd.IntN(3)],
+		NextHop:       []netflow.Addr{{}, addr("192.0.2.254"), addr("0.0.0.0")}[rnd.IntN(3)],
+		TunnelSrcAddr: []netflow.Addr{{}, addr("192.0.2.1"), addr("192.0.2.2")}[rnd.IntN(3)], TunnelProto: uint8(pick(0, 17, 47)),
+		TunnelDstAddr: []netflow.Addr{{}, addr("192.0.2.2"), addr("198.51.100.9")}[rnd.IntN(3)], TunnelType: uint8(pick(0, 1)),
+		TunnelID: uint32(pick(0, 42, 5001)),
 		SrcMAC:   netflow.MACFrom(uint64(pick(0, 0x001122334455, 1))), DstMAC: netflow.MACFrom(uint64(pick(0, 2))),
 	}
 	ends := []netflow.Addr{addr("10.0.0.1"), addr("10.0.0.2"), addr("10.1.2.3"), addr("192.168.1.1"), addr("255.255.255.255"), addr("0.0.0.0")}

@@ -32,6 +32,7 @@
 //	pps N, bps N, bpp N                   integers; 0 where the flow has no duration or no packets
 //	first seen T, last seen T, received T 2026-11-21T16:05:09.25, tail cut as wanted; local time, or with Z or +01:00
 //	exporter ADDR, next ip ADDR           exporter net, exporter ip in [...] and so on; router is another name
+//	[SIDE] tun ip ADDR, [SIDE] tun net ADDR/BITS, tun proto NAME|N, tunnel_type N, tunnel_id N   around the packets
 //	domain N, sampling N, version N       observation domain, 1 packet in N, version of the export protocol
 //	endreason N|idle|active|eof|forced|resources
 //
@@ -42,7 +43,7 @@
 //
 // A flow that lacks a field fails every test on it, so "not" finds it. Lacking are: the addresses of a flow that has no IP
 // version; ports never; icmp type outside ICMP, flags outside TCP; and as, if, mask, vlan, mac, sampling, endreason,
-// version, times and reverse counters that are 0. These last are found by naming zero: "src as 0".
+// version, tun ip, tun proto, times and reverse counters that are 0. These last are found by naming zero: "src as 0".
 //
 // A time with its tail cut stands for its first instant when it is compared by order, as in nfdump, and for the whole
 // year, month, day, hour, minute or second when compared by = and !=.

@@ -141,7 +141,7 @@ func (t *test) appendNumber(dst []byte, n span, letters bool) []byte {
 		return dst
 	case t.field.kind == fieldMAC:
 		return netflow.MACFrom(n.lo).AppendText(dst)
-	case t.field == fieldProto && n.lo == n.hi:
+	case (t.field == fieldProto || t.field == fieldTunnelProto) && n.lo == n.hi:
 		return append(dst, strings.ToLower(ProtoName(uint8(n.lo)))...)
 	}
 	dst = strconv.AppendUint(dst, n.lo, 10)

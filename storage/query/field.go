@@ -56,6 +56,7 @@ var twoSided = map[string][2]netflow.Column{
 	"addr": pair(netflow.SrcAddr, netflow.DstAddr), "port": pair(netflow.SrcPort, netflow.DstPort),
 	"as": pair(netflow.SrcAS, netflow.DstAS), "mask": pair(netflow.SrcMask, netflow.DstMask),
 	"mac": pair(netflow.SrcMAC, netflow.DstMAC), "if": pair(netflow.Input, netflow.Output),
+	"tunnel_addr": pair(netflow.TunnelSrcAddr, netflow.TunnelDstAddr),
 }
 
 var bins = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
@@ -65,7 +66,7 @@ var bins = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "d
 //   - any column: src_addr, dst_port, proto ...
 //   - an address column and a prefix length: src_addr/24 counts IPv4 in networks of /24 and IPv6 in networks of /64;
 //     src_addr/24:48 says both; a length above 32 alone is for IPv6 and leaves IPv4 whole
-//   - addr, port, as, mask, mac, if: both ends of a flow, which counts once for each; addr takes a length too
+//   - addr, port, as, mask, mac, if, tunnel_addr: both ends of a flow, which counts once for each; addresses take a length too
 //   - net, src_net, dst_net: the address cut to the prefix length that came with the flow in src_mask and dst_mask
 //   - minute, hour, day: when the flow began; start/5m, end/1h, received/10s: bins of any length that divides a day
 func ParseField(text string) (Field, error) {
@@ -240,7 +241,7 @@ func (v Value) Name() string {
 	}
 	if v.Field.kind == KindNumber {
 		switch v.Field.columns[0] {
-		case netflow.Proto:
+		case netflow.Proto, netflow.TunnelProto:
 			return ProtoName(uint8(v.Num))
 		case netflow.EndReason:
 			return EndReasonName(uint8(v.Num))

@@ -146,6 +146,19 @@ var primitives = []struct{ text, canonical string }{
 	{"next hop 192.0.2.254", "next ip 192.0.2.254"},
 	{"next net 192/8", "next net 192.0.0.0/8"},
 	{"next ip ::", "next ip ::"},
+	{"tun ip 192.0.2.1", "tun ip 192.0.2.1"},
+	{"src tun ip 192.0.2.1", "src tun ip 192.0.2.1"},
+	{"dst tun host 192.0.2.2", "dst tun ip 192.0.2.2"},
+	{"src or dst tun ip != 192.0.2.1", "src or dst tun ip != 192.0.2.1"},
+	{"tun ip in [192.0.2.1 198.51.100.0/24]", "tun ip in [192.0.2.1 198.51.100.0/24]"},
+	{"dst tun net 192.0.2.0 255.255.255.0", "dst tun net 192.0.2.0/24"},
+	{"tunnel_src_addr 192.0.2.1", "src tun ip 192.0.2.1"},
+	{"tunnel_dst_addr != 192.0.2.2", "dst tun ip != 192.0.2.2"},
+	{"tun proto gre", "tun proto gre"},
+	{"tun proto != 17", "tun proto != udp"},
+	{"tunnel_proto in [4 41]", "tun proto in [ipip ipv6]"},
+	{"tunnel_type 1", "tunnel_type 1"},
+	{"tunnel_id > 1k", "tunnel_id > 1000"},
 	{"domain 1", "domain 1"},
 	{"domain != 1", "domain != 1"},
 	{"observation domain id > 0", "domain > 0"},
@@ -196,7 +209,11 @@ func TestSyntaxErrors(t *testing.T) {
 		filter, found, expected string
 		column                  int
 	}{
-		{"tcp and dst prt 443", `unexpected "prt"`, `^ expected ip, net, port, as, mask or mac; did you mean "port"?`, 12},
+		{"tcp and dst prt 443", `unexpected "prt"`, `^ expected ip, net, port, as, mask, mac or tun; did you mean "port"?`, 12},
+		{"tun port 80", `unexpected "port"`, "^ expected ip, net or proto", 4},
+		{"src tun proto gre", `unexpected "proto"`, "^ expected ip or net", 8},
+		{"src or dst tun", "unexpected end", "^ expected ip or net", 14},
+		{"in tun ip 1.1.1.1", `unexpected "tun"`, "^ expected if, packets", 3},
 		{"prot tcp", `unexpected "prot"`, `did you mean "proto"?`, 0},
 		{"proto 6 port 80", `unexpected "port"`, `^ expected "and", "or" or the end; two tests need one of them between`, 8},
 		{"src port 443 or 80", `unexpected "80"`, "^ expected a test such as", 16},
@@ -249,7 +266,7 @@ func TestSyntaxErrorShowsThePlace(t *testing.T) {
 	_, err := ParseFilter("tcp and dst prt 443")
 	want := `filter: unexpected "prt"
     tcp and dst prt 443
-                ^ expected ip, net, port, as, mask or mac; did you mean "port"?`
+                ^ expected ip, net, port, as, mask, mac or tun; did you mean "port"?`
 	if err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%v", err, want)
 	}

@@ -89,6 +89,12 @@ var (
 
 	fieldExporter = &field{name: "exporter ip", columns: one(netflow.Exporter), sides: theOther, kind: fieldAddr, lacking: true}
 	fieldNext     = &field{name: "next ip", columns: one(netflow.NextHop), sides: theOther, kind: fieldAddr, lacking: true}
+
+	// The header around a tunnel. The keys and types of tunnels may well be 0.
+	fieldTunnelIP    = &field{name: "tun ip", columns: pair(netflow.TunnelSrcAddr, netflow.TunnelDstAddr), sides: srcDst, kind: fieldAddr, lacking: true}
+	fieldTunnelProto = &field{name: "tun proto", columns: one(netflow.TunnelProto), max: 255, names: protocolNumbers, lacking: true}
+	fieldTunnelType  = &field{name: "tunnel_type", columns: one(netflow.TunnelType), max: 255}
+	fieldTunnelID    = &field{name: "tunnel_id", columns: one(netflow.TunnelID), max: maxUint32}
 )
 
 func pair(a, b netflow.Column) [2]netflow.Column { return [2]netflow.Column{a, b} }
@@ -104,7 +110,7 @@ var fieldWords = map[string]*field{
 	"icmp_type": fieldICMPType, "icmp-code": fieldICMPCode, "icmp_code": fieldICMPCode, "packets": fieldPackets,
 	"bytes": fieldBytes, "flags": fieldTCP, "tcp_flags": fieldTCP, "duration": fieldDuration, "pps": fieldPPS,
 	"bps": fieldBPS, "bpp": fieldBPP, "start": fieldFirst, "end": fieldLast, "received": fieldReceived,
-	"next_hop": fieldNext,
+	"next_hop": fieldNext, "tunnel_proto": fieldTunnelProto, "tunnel_type": fieldTunnelType, "tunnel_id": fieldTunnelID,
 }
 
 // columnWords are the names of columns that say the side as well.
@@ -117,7 +123,7 @@ var columnWords = map[string]struct {
 	"src_mask": {fieldMask, sideFirst}, "dst_mask": {fieldMask, sideSecond}, "src_mac": {fieldMac, sideFirst},
 	"dst_mac": {fieldMac, sideSecond}, "input": {fieldIf, sideFirst}, "output": {fieldIf, sideSecond},
 	"reverse_packets": {fieldPackets, sideSecond}, "reverse_bytes": {fieldBytes, sideSecond},
-	"reverse_tcp_flags": {fieldTCP, sideSecond},
+	"reverse_tcp_flags": {fieldTCP, sideSecond}, "tunnel_src_addr": {fieldTunnelIP, sideFirst}, "tunnel_dst_addr": {fieldTunnelIP, sideSecond},
 }
 
 // notStored are words of nfdump's language for things that a flow here has no column for.
@@ -125,7 +131,7 @@ var notStored = map[string]bool{
 	"asa": true, "bgp": true, "client": true, "cnt": true, "count": true, "egress": true, "engine": true,
 	"engine-id": true, "engine-type": true, "ethertype": true, "geo": true, "ident": true, "ingress": true,
 	"label": true, "mpls": true, "nat": true, "nbar": true, "payload": true, "pf": true, "prev": true, "server": true,
-	"ttl": true, "min": true, "max": true, "tun": true, "vrf": true, "flows": true,
+	"ttl": true, "min": true, "max": true, "vrf": true, "flows": true,
 }
 
 // side is the end of a flow, or the direction, that a test looks at.

@@ -181,7 +181,7 @@ func (p *parser) unary() (expr, *SyntaxError) {
 // keywords are the words that a test may begin with, besides the names of fields and protocols.
 var keywords = []string{
 	"any", "ipv4", "ipv6", "inet", "inet6", "src", "dst", "in", "out", "icmp", "first", "last", "observation", "exporter",
-	"router", "next",
+	"router", "next", "tun",
 }
 
 // startsTest reports whether a test begins with the word.
@@ -242,6 +242,8 @@ func (p *parser) test() (expr, *SyntaxError) {
 		}
 		p.word("hop")
 		return p.otherAddress(fieldNext)
+	case "tun":
+		return p.tunnel(sideEither)
 	case "next_hop":
 		return p.otherAddress(fieldNext)
 	case "icmp":
@@ -314,6 +316,9 @@ func (p *parser) sided(t token) (expr, *SyntaxError) {
 			return nil, p.fail(joint, "only in src mac and in dst mac are stored", fieldsOfSide(words)...)
 		}
 	}
+	if words[0] == "src" && p.word("tun") {
+		return p.tunnel(s)
+	}
 	name := p.peek()
 	if name.kind != tokenWord {
 		return nil, p.fail(name, "", fieldsOfSide(words)...)
@@ -352,9 +357,23 @@ func (p *parser) sided(t token) (expr, *SyntaxError) {
 // fieldsOfSide lists the words that may follow a side.
 func fieldsOfSide(words [2]string) []string {
 	if words[0] == "src" {
-		return []string{"ip", "net", "port", "as", "mask", "mac"}
+		return []string{"ip", "net", "port", "as", "mask", "mac", "tun"}
 	}
 	return []string{"if", "packets", "bytes", "flags"}
+}
+
+// tunnel reads the test of the header around a tunnel after its first words.
+func (p *parser) tunnel(s side) (expr, *SyntaxError) {
+	name := p.peek()
+	switch {
+	case p.word("ip", "host", "net"):
+		return p.fieldTest(fieldTunnelIP, name.lower, s)
+	case s == sideEither && p.word("proto"):
+		return p.comparison(fieldTunnelProto, sideEither)
+	case s == sideEither:
+		return nil, p.fail(name, "", "ip", "net", "proto")
+	}
+	return nil, p.fail(name, "", "ip", "net")
 }
 
 // fieldTest reads what follows the name of a field.

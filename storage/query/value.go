@@ -95,7 +95,7 @@ func valueWords(f *field) []string {
 	switch f {
 	case fieldPort:
 		return []string{"a port number", "a service name"}
-	case fieldProto:
+	case fieldProto, fieldTunnelProto:
 		return []string{"a protocol name or number"}
 	case fieldFlowDir:
 		return []string{"ingress", "egress", "a number"}

@@ -30,6 +30,8 @@ var integers = []struct {
 	{netflow.MinLength, false, []role{roleMinLength}},
 	{netflow.MaxLength, false, []role{roleMaxLength}},
 	{netflow.FragmentFlags, false, []role{roleFragmentFlags}},
+	{netflow.TunnelProto, false, []role{roleTunnelProto}},
+	{netflow.TunnelType, false, []role{roleTunnelType}},
 	{netflow.TCPRTT, false, []role{roleRTT}},
 	{netflow.TCPRetransmits, false, []role{roleRetransmits, roleRetransmitsOneWay}},
 	{netflow.ReverseTCPRetransmits, false, []role{roleReverseRetransmits}},

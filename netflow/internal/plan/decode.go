@@ -208,6 +208,10 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 			load(b.FragmentFlags[from:to], &r, 1)
 		case opcode(netflow.TunnelID):
 			load(b.TunnelID[from:to], &r, 4)
+		case opcode(netflow.TunnelProto):
+			load(b.TunnelProto[from:to], &r, 1)
+		case opcode(netflow.TunnelType):
+			load(b.TunnelType[from:to], &r, 1)
 		case opcode(netflow.TCPRTT):
 			load(b.TCPRTT[from:to], &r, 4)
 		case opcode(netflow.TCPRetransmits):
@@ -231,7 +235,7 @@ func (p *Plan) run(b *netflow.Batch, from int, data []byte, ctx *Context) (undat
 		case opcode(netflow.ForwardingStatus):
 			load(b.ForwardingStatus[from:to], &r, 1)
 		case opAddr4:
-			loadAddr4(b.Addrs(o.col)[from:], &r, o.col == netflow.NextHop)
+			loadAddr4(b.Addrs(o.col)[from:], &r, o.col != netflow.SrcAddr && o.col != netflow.DstAddr)
 		case opAddr6:
 			loadAddr6(b.Addrs(o.col)[from:], &r)
 		case opMAC:

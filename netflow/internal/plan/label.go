@@ -7,7 +7,7 @@ import (
 	"github.com/caprock-net/caprock/netflow/internal/wire"
 )
 
-// compileLabels emits what is not a plain number, but packed into one: MPLS labels, tunnel ids, and a time in two halves.
+// compileLabels emits what is not a plain number of one field: MPLS labels, tunnels, and a time in two halves.
 func (p *Plan) compileLabels() {
 	if p.has(roleLabel) {
 		p.emit(opLabel, netflow.MPLSLabel, roleLabel, 0)
@@ -19,6 +19,16 @@ func (p *Plan) compileLabels() {
 	}
 	if p.has(roleTEID) {
 		p.emit(opcode(netflow.TunnelID), netflow.TunnelID, roleTEID, when)
+		when = whenZero
+	}
+	if p.has(roleTunnelKey) { // 3 bytes of VXLAN, Geneve and LISP, 4 of GRE, 8 of STT
+		p.emit(opcode(netflow.TunnelID), netflow.TunnelID, roleTunnelKey, when)
+	}
+	if p.has(roleTunnelSrc) {
+		p.emit(opAddr4, netflow.TunnelSrcAddr, roleTunnelSrc, 0)
+	}
+	if p.has(roleTunnelDst) {
+		p.emit(opAddr4, netflow.TunnelDstAddr, roleTunnelDst, 0)
 	}
 	if !p.has(roleRTT) && (p.has(roleClientLatency) || p.has(roleServerLatency)) {
 		p.emit(opLatency, netflow.TCPRTT, roleNone, 0)

@@ -17,6 +17,7 @@ var (
 	rec     = netflowtest.Record
 
 	enterprise = netflowtest.Enterprise
+	vmware     = func(id, length uint16) plan.Field { return enterprise(netflow.PENVMware, id, length) }
 
 	addr4 = func(d byte) netflow.Addr { return netflow.AddrFrom4([4]byte{10, 0, 0, d}) }
 	addr6 = func(d byte) netflow.Addr { return netflow.Addr{0x20, 1, 0xd, 0xb8, 15: d} }
@@ -115,6 +116,18 @@ func TestColumns(t *testing.T) {
 		{"segment of reduced size", []plan.Field{f(351, 4)}, rec(uint32(5001)), ctx, netflow.Record{TunnelID: 5001}},
 		{"GTP-U beside no segment", []plan.Field{f(507, 4), f(351, 8)}, rec(uint32(0xdeadbeef), uint64(1)<<56), ctx, netflow.Record{TunnelID: 0xdeadbeef}},
 		{"segment before GTP-U", []plan.Field{f(507, 4), f(351, 8)}, rec(uint32(0xdeadbeef), uint64(1)<<56|9), ctx, netflow.Record{TunnelID: 9}},
+		{"header around a tunnel", []plan.Field{vmware(894, 4), vmware(895, 1), vmware(896, 2), vmware(893, 4), vmware(891, 1), f(4, 1)},
+			rec("192.0.2.2", uint8(47), uint16(5), "192.0.2.1", uint8(2), uint8(6)), ctx,
+			netflow.Record{TunnelSrcAddr: netflow.AddrFrom4([4]byte{192, 0, 2, 1}), TunnelDstAddr: netflow.AddrFrom4([4]byte{192, 0, 2, 2}), TunnelProto: 47, TunnelType: 2, Proto: 6}},
+		{"header of IPv6 around a tunnel", []plan.Field{vmware(893, 4), vmware(894, 4), vmware(895, 1)}, rec("0.0.0.0", "0.0.0.0", uint8(17)), ctx, netflow.Record{TunnelProto: 17}},
+		{"tunnel's key of 3 bytes", []plan.Field{vmware(892, 3)}, []byte{0xab, 0xcd, 0xef}, ctx, netflow.Record{TunnelID: 0xabcdef}},
+		{"tunnel's key of 4 bytes beside no segment", []plan.Field{vmware(892, 4), f(351, 8)}, rec(uint32(0xdeadbeef), uint64(1)<<56), ctx, netflow.Record{TunnelID: 0xdeadbeef}},
+		{"GTP-U before a tunnel's key", []plan.Field{vmware(892, 3), f(507, 4)}, rec([]byte{1, 2, 3}, uint32(7)), ctx, netflow.Record{TunnelID: 7}},
+		{"tunnel's key that is larger than its column", []plan.Field{vmware(892, 8), f(4, 1)}, rec(uint64(1)<<32|7, uint8(6)), ctx, netflow.Record{Proto: 6}},
+		{"tunnel's key longer than numbers", []plan.Field{vmware(892, 9), f(4, 1)}, rec(make([]byte, 8), uint8(1), uint8(6)), ctx, netflow.Record{Proto: 6}},
+		// RFC 7011 section 8: the outer header first.
+		{"addresses twice are the outer ones", []plan.Field{f(8, 4), f(12, 4), f(4, 1), f(8, 4), f(12, 4), f(4, 1)},
+			rec(addr4(1), addr4(2), uint8(4), addr4(3), addr4(4), uint8(6)), ctx, netflow.Record{IPVersion: 4, SrcAddr: addr4(1), DstAddr: addr4(2), Proto: 4}},
 		{"TCP by elements of Flowmon and ntop", []plan.Field{enterprise(39499, 69, 4), enterprise(35632, 110, 4), enterprise(35632, 109, 4)},
 			rec(uint32(1234), uint32(2), uint32(3)), ctx, netflow.Record{TCPRTT: 1234, TCPRetransmits: 3, ReverseTCPRetransmits: 2}},
 		{"TCP by field types of ntop in v9", []plan.Field{f(57581, 4), f(57582, 4), f(57595, 4), f(57596, 4)},

@@ -47,6 +47,11 @@ const (
 	roleLabel
 	roleSegment
 	roleTEID
+	roleTunnelKey
+	roleTunnelSrc
+	roleTunnelDst
+	roleTunnelProto
+	roleTunnelType
 	roleRTT
 	roleClientLatency
 	roleServerLatency
@@ -162,6 +167,7 @@ func (f format) cell() uint8 {
 // formats holds what is not an integer.
 var formats = [numRoles]format{
 	roleSrc4: formatFour, roleDst4: formatFour, roleNextHop4: formatFour,
+	roleTunnelSrc: formatFour, roleTunnelDst: formatFour,
 	roleSrc6: formatSix, roleDst6: formatSix, roleNextHop6: formatSix,
 	roleSrcMAC: formatMAC, roleSrcMACPost: formatMAC, roleDstMAC: formatMAC, roleDstMACPost: formatMAC,
 	roleLabel:     formatLabel,
@@ -223,6 +229,19 @@ func roleOf(f Field) role {
 			return roleReversePacketsTotal
 		case 6:
 			return roleReverseTCPFlags
+		}
+	case netflow.PENVMware: // the numbers are those of Open vSwitch
+		switch f.ID {
+		case 891: // tunnelType
+			return roleTunnelType
+		case 892: // tunnelKey
+			return roleTunnelKey
+		case 893: // tunnelSourceIPv4Address
+			return roleTunnelSrc
+		case 894: // tunnelDestinationIPv4Address
+			return roleTunnelDst
+		case 895: // tunnelProtocolIdentifier
+			return roleTunnelProto
 		}
 	case netflow.PENNtop:
 		switch f.ID {
