@@ -15,8 +15,16 @@ func (m *meter) lookInto(f *capture.Frame, verdict dissect.Verdict, p *dissect.P
 	if m.decap == 0 {
 		return verdict
 	}
-	verdict, way := m.decap.Enter(f.Data, f.WireLen, verdict, p)
+	var outer *dissect.Outer
+	if m.outers != nil {
+		outer = &m.outers[m.n]
+		m.batch[m.n].Outer = 0
+	}
+	verdict, way := m.decap.Enter(f.Data, f.WireLen, verdict, p, outer)
 	if way&dissect.Entered != 0 {
+		if outer != nil {
+			m.batch[m.n].Outer = uint32(m.n) + 1
+		}
 		m.pending.tunnelled++
 		m.join(f, p)
 	}

@@ -51,6 +51,7 @@ type meter struct {
 	workers  *workers          // they get the packets in place of cache; nil: there are none
 
 	decap     dissect.Tunnels // to look into
+	outers    []dissect.Outer // what was around the packets of batch; nil: nobody wants to know
 	fragments *fragment.Table // nil: later fragments have no ports
 
 	watched time.Time
@@ -101,13 +102,17 @@ type sourceState struct {
 }
 
 func newMeter(cfg *Config, q *queue) (*meter, error) {
-	cache, err := flowcache.New(cfg.cacheConfig())
+	settings := cfg.cacheConfig()
+	cache, err := flowcache.New(settings)
 	if err != nil {
 		return nil, err
 	}
 	m := &meter{cache: cache, queue: q, live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
 	m.emit = m.hand
 	m.decap, m.fragments = cfg.Decap, cfg.newFragments()
+	if settings.Outers {
+		m.outers = make([]dissect.Outer, len(m.batch))
+	}
 	m.sampler, m.flows = newSampler(&cfg.Sample), newFlowSampler(&cfg.Sample)
 	if cfg.Filter != nil && !m.live {
 		m.matcher = filter.NewMatcher(cfg.Filter)
@@ -225,10 +230,10 @@ func (m *meter) commit(s *sourceState) {
 		m.recorder.Commit(m.now)
 	}
 	if m.workers != nil {
-		m.workers.share(s, m.now, m.batch[:m.n])
+		m.workers.share(s, m.now, m.batch[:m.n], m.outers)
 		m.passed += uint64(m.n)
 	} else {
-		m.cache.AddBatch(m.batch[:m.n], m.emit)
+		m.cache.AddTunnelled(m.batch[:m.n], m.outers, m.emit)
 	}
 	m.n = 0
 }

@@ -107,7 +107,7 @@ func TestRingsCorpora(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Cache.Active, cfg.Cache.Inactive = 2*time.Second, 100*time.Millisecond
 	short := sameFlows(t, cfg, all...)
-	cfg.Cache.Details, cfg.Cache.TCPMetrics, cfg.Cache.Biflow = true, true, true
+	cfg.Cache.Details, cfg.Cache.Outers, cfg.Cache.TCPMetrics, cfg.Cache.Biflow = true, true, true, true
 	cfg.FragmentPorts, cfg.Decap = true, dissect.AllTunnels
 	sameFlows(t, cfg, all...)
 	t.Logf("%d captures: %d records, %d in one go with short timeouts", len(all), records, short)
@@ -288,7 +288,7 @@ func TestRingsAllocations(t *testing.T) {
 	batch[7].Time -= 1000 // each time older than the clock
 	share := func() {
 		for range 64 {
-			m.workers.share(s, 1e12, batch)
+			m.workers.share(s, 1e12, batch, nil)
 		}
 	}
 	share()

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/flowcache"
 )
 
@@ -39,6 +40,7 @@ type worker struct {
 type parcel struct {
 	source  *sourceState
 	packets []flowcache.Packet
+	outers  []dissect.Outer   // that packets name
 	marks   []mark            // in order
 	clock   netflow.Timestamp // behind them
 	running bool              // clock has been set
@@ -76,8 +78,8 @@ func (w *workers) end() {
 	w.working.Wait()
 }
 
-// share gives each packet to the worker that has its flow. It waits for workers that are too slow.
-func (w *workers) share(s *sourceState, now netflow.Timestamp, packets []flowcache.Packet) {
+// share gives each packet, with what was around it, to the worker that has its flow. It waits for workers that are too slow.
+func (w *workers) share(s *sourceState, now netflow.Timestamp, packets []flowcache.Packet, outers []dissect.Outer) {
 	w.now = now
 	for i := range packets {
 		p := &packets[i]
@@ -94,6 +96,10 @@ func (w *workers) share(s *sourceState, now netflow.Timestamp, packets []flowcac
 			w.mark(to, before)
 		case flowcache.Step:
 			w.step(to, before, p.Time)
+		}
+		if p.Outer != 0 {
+			to.parcel.outers = append(to.parcel.outers, outers[p.Outer-1])
+			p.Outer = uint32(len(to.parcel.outers))
 		}
 		to.parcel.packets = append(to.parcel.packets, *p)
 		w.shows, w.running = w.clock.Now(), true
@@ -140,7 +146,7 @@ func (w *workers) hand(to *worker) {
 func (w *worker) run() {
 	for b := range w.full {
 		w.meter.work(b)
-		b.packets, b.marks = b.packets[:0], b.marks[:0]
+		b.packets, b.outers, b.marks = b.packets[:0], b.outers[:0], b.marks[:0]
 		w.free <- b
 	}
 	w.meter.flush()
@@ -154,11 +160,11 @@ func (m *meter) work(b *parcel) {
 	}
 	from := 0
 	for _, k := range b.marks {
-		m.cache.AddBatch(b.packets[from:k.at], m.emit)
+		m.cache.AddTunnelled(b.packets[from:k.at], b.outers, m.emit)
 		m.cache.Follow(k.time, m.emit)
 		from = k.at
 	}
-	m.cache.AddBatch(b.packets[from:], m.emit)
+	m.cache.AddTunnelled(b.packets[from:], b.outers, m.emit)
 	if b.running {
 		m.cache.Follow(b.clock, m.emit)
 	}

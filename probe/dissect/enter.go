@@ -1,6 +1,10 @@
 package dissect
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/caprock-net/caprock/netflow"
+)
 
 // MaxTunnels is how many tunnels in each other are entered.
 const MaxTunnels = 4
@@ -32,6 +36,14 @@ const (
 	protoMPLS = 137
 )
 
+// Outer is the IP header that carries a tunnel, as far as flows tell of it. It is zero when none does: Ethernet behind the
+// MPLS labels of a frame.
+type Outer struct {
+	Src, Dst netflow.Addr
+	Proto    uint8 // IP protocol: 4, 17, 41, 47, 137
+	Type     uint8 // netflow.TunnelVXLAN and its siblings; 0: of another kind
+}
+
 // Enter looks into the tunnels of the set: when p, as Dissect has filled it from the frame with that verdict, is the
 // packet that carries another one, p becomes the inner packet, and so on up to MaxTunnels times. The addresses and all else
 // of IP are then those of the inner packet, TunnelID is that of the innermost tunnel that has a number (the VXLAN or
@@ -41,7 +53,9 @@ const (
 // When no IP header can be found in a tunnel, or one that contradicts the packet around it, p stays the packet around it.
 // Of a fragmented outer packet the first fragment is looked into, later ones are not. A frame that was not IP becomes OK
 // when it is Ethernet behind MPLS labels, with or without a control word, and holds IP. Every step consumes bytes.
-func (t Tunnels) Enter(frame []byte, wireLen int, verdict Verdict, p *Packet) (Verdict, Way) {
+//
+// When a tunnel was entered, outer gets what carries the innermost one of them; nil: that is not asked for.
+func (t Tunnels) Enter(frame []byte, wireLen int, verdict Verdict, p *Packet, outer *Outer) (Verdict, Way) {
 	missing := max(wireLen-len(frame), 0)
 	var way Way
 	if verdict != OK {
@@ -49,12 +63,15 @@ func (t Tunnels) Enter(frame []byte, wireLen int, verdict Verdict, p *Packet) (V
 			return verdict, 0
 		}
 		way = Entered
+		if outer != nil {
+			*outer = Outer{}
+		}
 	}
 	for range MaxTunnels {
 		if t.carriedBy(p) == 0 {
 			return OK, way
 		}
-		if !t.enter(frame, missing, p) {
+		if !t.enter(frame, missing, p, outer) {
 			return OK, way | Stopped
 		}
 		way = Entered
@@ -91,8 +108,8 @@ func (t Tunnels) carriedBy(p *Packet) Tunnels {
 	return 0
 }
 
-// enter replaces p by the packet in it, if it can be found.
-func (t Tunnels) enter(frame []byte, missing int, p *Packet) bool {
+// enter replaces p by the packet in it, if it can be found; outer, unless it is nil, by what was p's.
+func (t Tunnels) enter(frame []byte, missing int, p *Packet, outer *Outer) bool {
 	if p.Fragment == Later || p.IPHeader > p.Captured {
 		return false
 	}
@@ -139,9 +156,25 @@ func (t Tunnels) enter(frame []byte, missing int, p *Packet) bool {
 	if verdict != OK || p.Fragment == Whole && int(q.IPBytes) > room {
 		return false
 	}
+	if outer != nil {
+		*outer = Outer{Src: p.Src, Dst: p.Dst, Proto: p.Proto, Type: t.carriedBy(p).number()}
+	}
 	q.Captured += uint32(trail)
 	p.takeOver(&q)
 	return true
+}
+
+// number is the tunnelType of one kind of tunnel.
+func (t Tunnels) number() uint8 {
+	switch t {
+	case VXLAN:
+		return netflow.TunnelVXLAN
+	case GRE:
+		return netflow.TunnelGRE
+	case Geneve:
+		return netflow.TunnelGeneve
+	}
+	return 0
 }
 
 // takeOver makes p the packet q, but for what the link says.

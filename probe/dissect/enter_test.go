@@ -115,10 +115,11 @@ func TestEnter(t *testing.T) {
 				var around dissect.Packet
 				dissect.Dissect(dissect.LinkEthernet, frame, len(frame), &around)
 				got := around
-				if v, way := (dissect.AllTunnels &^ c.kind).Enter(frame, len(frame), dissect.OK, &got); v != dissect.OK || way != 0 || got != around {
+				if v, way := (dissect.AllTunnels &^ c.kind).Enter(frame, len(frame), dissect.OK, &got, nil); v != dissect.OK || way != 0 || got != around {
 					t.Errorf("%s in %s, not asked for: %v %v %+v", c.name, version, v, way, got)
 				}
-				v, way := c.kind.Enter(frame, len(frame), dissect.OK, &got)
+				outer := dissect.Outer{Proto: 255}
+				v, way := c.kind.Enter(frame, len(frame), dissect.OK, &got, &outer)
 				if v != dissect.OK || way != c.way {
 					t.Errorf("%s in %s: %v, way %v, want %v", c.name, version, v, way, c.way)
 					continue
@@ -129,13 +130,16 @@ func TestEnter(t *testing.T) {
 					want.SrcMAC, want.DstMAC, want.VLAN, want.TunnelID = around.SrcMAC, around.DstMAC, 7, c.id
 					want.Captured += uint32(padding)
 				}
+				if carrier := outerOf(&around, c.kind); way == dissect.Entered && outer != carrier || way != dissect.Entered && outer.Proto != 255 {
+					t.Errorf("%s in %s, way %v: around it %+v, want %+v", c.name, version, way, outer, carrier)
+				}
 				if got != want {
 					t.Errorf("%s in %s\ngot  %+v\nwant %+v", c.name, version, got, want)
 				}
 				for n := range len(frame) {
 					var cut dissect.Packet
 					v := dissect.Dissect(dissect.LinkEthernet, frame[:n:n], len(frame), &cut)
-					v, way := c.kind.Enter(frame[:n:n], len(frame), v, &cut)
+					v, way := c.kind.Enter(frame[:n:n], len(frame), v, &cut, nil)
 					if v == dissect.OK && way == dissect.Entered != (cut.Src == want.Src && c.way == dissect.Entered) ||
 						v == dissect.OK && cut.Src != around.Src && cut.Src != want.Src {
 						t.Errorf("%s in %s, %d bytes: %v, way %v %+v", c.name, version, n, v, way, cut)
@@ -144,6 +148,12 @@ func TestEnter(t *testing.T) {
 			}
 		}
 	}
+}
+
+// outerOf is what Enter tells of a packet that carries a tunnel.
+func outerOf(p *dissect.Packet, kind dissect.Tunnels) dissect.Outer {
+	numbers := map[dissect.Tunnels]uint8{dissect.VXLAN: 1, dissect.GRE: 2, dissect.Geneve: 7}
+	return dissect.Outer{Src: p.Src, Dst: p.Dst, Proto: p.Proto, Type: numbers[kind]}
 }
 
 // innerPacket is the packet at the end of a payload.
@@ -165,7 +175,7 @@ func TestEnterDepth(t *testing.T) {
 		}
 		var p dissect.Packet
 		dissect.Dissect(dissect.LinkRaw, ip, len(ip), &p)
-		v, way := dissect.IPIP.Enter(ip, len(ip), dissect.OK, &p)
+		v, way := dissect.IPIP.Enter(ip, len(ip), dissect.OK, &p, nil)
 		want, bytes := dissect.Entered, uint32(40)
 		if depth > dissect.MaxTunnels {
 			want, bytes = dissect.Entered|dissect.Stopped, uint32(40+20*(depth-dissect.MaxTunnels))
@@ -184,7 +194,7 @@ func TestEnterFragments(t *testing.T) {
 		binary.BigEndian.PutUint16(ip[6:], field)
 		var p dissect.Packet
 		dissect.Dissect(dissect.LinkRaw, ip, len(ip), &p)
-		if _, way := dissect.IPIP.Enter(ip, len(ip), dissect.OK, &p); way != want || way == dissect.Entered != (p.IPBytes == 0x2000) {
+		if _, way := dissect.IPIP.Enter(ip, len(ip), dissect.OK, &p, nil); way != want || way == dissect.Entered != (p.IPBytes == 0x2000) {
 			t.Errorf("%#x: way %v, want %v; %+v", field, way, want, p)
 		}
 	}
@@ -214,15 +224,19 @@ func TestPseudowire(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, v, c.plain)
 		}
 		other := p
-		if v, way := (dissect.AllTunnels &^ dissect.MPLS).Enter(frame, len(frame), v, &other); v != c.plain || way != 0 {
+		if v, way := (dissect.AllTunnels &^ dissect.MPLS).Enter(frame, len(frame), v, &other, nil); v != c.plain || way != 0 {
 			t.Errorf("%s, not asked for: %v, way %v", name, v, way)
 		}
-		v, way := dissect.MPLS.Enter(frame, len(frame), v, &p)
+		outer := dissect.Outer{Proto: 255}
+		v, way := dissect.MPLS.Enter(frame, len(frame), v, &p, &outer)
 		if v != c.want || way == dissect.Entered != (v == dissect.OK) {
 			t.Errorf("%s: %v, way %v, want %v", name, v, way, c.want)
 		}
 		if v != dissect.OK {
 			continue
+		}
+		if outer != (dissect.Outer{}) {
+			t.Errorf("%s: around it %+v, and there is no IP", name, outer)
 		}
 		want := innerPacket(c.frame)
 		want.SrcMAC, want.DstMAC, want.MPLSLabel = netflow.MACFrom(0x020000000002), netflow.MACFrom(0x020000000001), 100
@@ -248,15 +262,29 @@ func TestInnermost(t *testing.T) {
 				var p dissect.Packet
 				link := dissect.LinkType(f.LinkType)
 				plain := dissect.Dissect(link, f.Data, f.WireLen, &p)
-				v, way := dissect.AllTunnels.Enter(f.Data, f.WireLen, plain, &p)
+				outer := dissect.Outer{Proto: 255}
+				v, way := dissect.AllTunnels.Enter(f.Data, f.WireLen, plain, &p, &outer)
 				if plain == dissect.OK && v != dissect.OK || plain != dissect.OK && v == dissect.OK && way&dissect.Entered == 0 {
 					t.Errorf("%v became %v, way %v", plain, v, way)
 				}
 				if v != dissect.OK {
 					return
 				}
-				if levels := dissect.Levels(dissect.AllTunnels, link, f.Data, f.WireLen); p != levels[len(levels)-1] {
+				levels := dissect.Levels(dissect.AllTunnels, link, f.Data, f.WireLen)
+				if p != levels[len(levels)-1] {
 					t.Errorf("got  %+v\nwant %+v", p, levels)
+				}
+				switch n := len(levels); {
+				case n > 1:
+					if want := outerOf(&levels[n-2], 0); outer.Src != want.Src || outer.Dst != want.Dst || outer.Proto != want.Proto {
+						t.Errorf("around it %+v, want %+v", outer, want)
+					}
+				case way&dissect.Entered != 0:
+					if outer != (dissect.Outer{}) {
+						t.Errorf("around it %+v, and there is no IP", outer)
+					}
+				case outer.Proto != 255:
+					t.Errorf("around what was not entered: %+v", outer)
 				}
 				ipBytes += int(p.IPBytes)
 				key := flowKey{Version: p.IPVersion, Src: p.Src, Dst: p.Dst, Proto: p.Proto, SrcPort: p.SrcPort, DstPort: p.DstPort}
@@ -293,7 +321,7 @@ func TestEnterTruncated(t *testing.T) {
 			for n := range f.Data {
 				var cut dissect.Packet
 				v := dissect.Dissect(link, f.Data[:n:n], f.WireLen, &cut)
-				if v, _ = dissect.AllTunnels.Enter(f.Data[:n:n], f.WireLen, v, &cut); v != dissect.OK {
+				if v, _ = dissect.AllTunnels.Enter(f.Data[:n:n], f.WireLen, v, &cut, nil); v != dissect.OK {
 					continue
 				}
 				if !among(levels, &cut) {
@@ -404,7 +432,7 @@ func FuzzEnter(f *testing.F) {
 		var p dissect.Packet
 		levels := dissect.Levels(dissect.AllTunnels, dissect.LinkEthernet, frame, len(frame))
 		v := dissect.Dissect(dissect.LinkEthernet, frame, len(frame), &p)
-		v, way := dissect.AllTunnels.Enter(frame, len(frame), v, &p)
+		v, way := dissect.AllTunnels.Enter(frame, len(frame), v, &p, nil)
 		if (v == dissect.OK) != (len(levels) > 0) || v == dissect.OK && p != levels[len(levels)-1] || way&dissect.Entered == 0 && len(levels) > 1 {
 			t.Errorf("%v, way %v\ngot %+v\nof  %+v", v, way, p, levels)
 		}
@@ -415,7 +443,7 @@ func FuzzEnter(f *testing.F) {
 			var part dissect.Packet
 			v := dissect.Dissect(dissect.LinkEthernet, frame[:n:n], len(frame), &part)
 			behindLabels := v != dissect.OK // Ethernet behind MPLS labels is a guess, and may be another when cut
-			if v, _ = dissect.AllTunnels.Enter(frame[:n:n], len(frame), v, &part); v == dissect.OK && !behindLabels && !among(levels, &part) {
+			if v, _ = dissect.AllTunnels.Enter(frame[:n:n], len(frame), v, &part, nil); v == dissect.OK && !behindLabels && !among(levels, &part) {
 				t.Errorf("cut to %d bytes: %+v\nnone of %+v", n, part, levels)
 			}
 		}
@@ -440,10 +468,11 @@ func TestParseTunnels(t *testing.T) {
 func TestEnterNoAllocation(t *testing.T) {
 	list := frames(t, 20)
 	var p dissect.Packet
+	var outer dissect.Outer
 	allocs := testing.AllocsPerRun(3, func() {
 		for i := range list {
 			v := dissect.Dissect(dissect.LinkType(list[i].LinkType), list[i].Data, list[i].WireLen, &p)
-			dissect.AllTunnels.Enter(list[i].Data, list[i].WireLen, v, &p)
+			dissect.AllTunnels.Enter(list[i].Data, list[i].WireLen, v, &p, &outer)
 		}
 	})
 	if allocs != 0 {

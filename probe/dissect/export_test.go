@@ -8,7 +8,7 @@ func Levels(set Tunnels, link LinkType, frame []byte, wireLen int) []Packet {
 		return nil
 	}
 	levels := []Packet{p}
-	for len(levels) <= MaxTunnels && set.carriedBy(&p) != 0 && set.enter(frame, missing, &p) {
+	for len(levels) <= MaxTunnels && set.carriedBy(&p) != 0 && set.enter(frame, missing, &p, nil) {
 		levels = append(levels, p)
 	}
 	return levels

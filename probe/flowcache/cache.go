@@ -12,6 +12,7 @@ type Packet struct {
 	dissect.Packet
 	Time  netflow.Timestamp // when it was captured
 	Input uint32            // interface it came in by (ifIndex)
+	Outer uint32            // 1 + number of what was around it, see AddTunnelled; 0: nothing
 }
 
 // BatchSize is the number of packets that AddBatch works on at once; larger slices are cut.
@@ -107,6 +108,14 @@ func (c *Cache) AddBatch(pkts []Packet, emit func(*netflow.Record)) {
 		pkts = pkts[BatchSize:]
 	}
 	c.batch(pkts, emit)
+}
+
+// AddTunnelled is AddBatch of packets of which some were taken out of tunnels: outers[p.Outer-1] was around p.
+func (c *Cache) AddTunnelled(pkts []Packet, outers []dissect.Outer, emit func(*netflow.Record)) {
+	if c.extra != nil {
+		c.extra.around = outers
+	}
+	c.AddBatch(pkts, emit)
 }
 
 // batch adds at most BatchSize packets. The loops before the last one only bring what it needs into the CPU's cache. They

@@ -277,7 +277,9 @@ func TestConfig(t *testing.T) {
 
 func TestNoAllocation(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { noAllocation(t, flowcache.Config{}) })
-	t.Run("all", func(t *testing.T) { noAllocation(t, flowcache.Config{Details: true, TCPMetrics: true, Biflow: true}) })
+	t.Run("all", func(t *testing.T) {
+		noAllocation(t, flowcache.Config{Details: true, Outers: true, TCPMetrics: true, Biflow: true})
+	})
 }
 
 func noAllocation(t *testing.T, cfg flowcache.Config) {

@@ -23,6 +23,8 @@ type Config struct {
 	// Details keeps, for each flow, what Record has of its packets' lengths, times to live and fragment flags, and of its
 	// first packet's inner VLAN, MPLS label and tunnel.
 	Details bool
+	// Outers keeps, for each flow, what was around its first packet when that came in a tunnel.
+	Outers bool
 	// TCPMetrics measures, for each flow of TCP, the round-trip time of the handshake and the segments sent again; tcp.go
 	// says how. Key must contain KeyFiveTuple.
 	TCPMetrics bool
@@ -46,7 +48,7 @@ const (
 // is a power of two. While the table doubles, the old one is there for a moment too.
 const BytesPerFlow = entrySize + 3*8
 
-// BytesPerFlow is the most memory a flow takes, with what Details, TCPMetrics and Biflow need.
+// BytesPerFlow is the most memory a flow takes, with what Details, Outers, TCPMetrics and Biflow need.
 func (cfg Config) BytesPerFlow() int { return BytesPerFlow + cfg.extraBytes() }
 
 // maxFlows is what 31 bits of an index allow; the other bit marks the heads of lists.

@@ -23,7 +23,7 @@
 //
 // # On request
 //
-// Config.Details, TCPMetrics and Biflow keep more of each flow, in slabs beside that of the entries; without them there are
+// Config.Details, Outers, TCPMetrics and Biflow keep more of each flow, in slabs beside that of the entries; without them there are
 // none. A biflow has the packets of both directions: Record's Packets and Bytes are those of the source, its Reverse fields
 // those of the destination. It ends as another flow does, but FIN ends it when each direction seen has sent one. Cut by the
 // active timeout it keeps its direction.

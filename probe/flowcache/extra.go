@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/dissect"
 )
 
 // extra is what a Cache keeps of its flows beyond their entries, for those who ask: slabs with the indexes of the slab of
@@ -12,19 +13,26 @@ import (
 type extra struct {
 	mask    key         // of the cache
 	details []detail    // Config.Details
+	outers  []outer     // Config.Outers
 	ways    []ways      // Config.Biflow
 	tcp     []handshake // Config.TCPMetrics
 	streams []stream    // likewise: one for each flow; with Biflow two
+
+	around []dissect.Outer // of the packets being added
 }
 
 func newExtra(cfg *Config, mask key) *extra {
-	if !cfg.Details && !cfg.Biflow && !cfg.TCPMetrics {
+	if !cfg.Details && !cfg.Outers && !cfg.Biflow && !cfg.TCPMetrics {
 		return nil
 	}
 	x, n := &extra{mask: mask}, cfg.MaxFlows+1
 	if cfg.Details {
 		x.details = make([]detail, n)
 		hugePages(x.details)
+	}
+	if cfg.Outers {
+		x.outers = make([]outer, n)
+		hugePages(x.outers)
 	}
 	if cfg.Biflow {
 		x.ways = make([]ways, n)
@@ -48,6 +56,9 @@ func (cfg *Config) extraBytes() (n int) {
 	if cfg.Details {
 		n += int(unsafe.Sizeof(detail{}))
 	}
+	if cfg.Outers {
+		n += int(unsafe.Sizeof(outer{}))
+	}
 	if cfg.Biflow {
 		n += int(unsafe.Sizeof(ways{}))
 		streams = 2
@@ -63,6 +74,11 @@ func (x *extra) touch(found []uint32) (touched uint64) {
 	if x.details != nil {
 		for _, i := range found {
 			touched += uint64(x.details[i].maxLength)
+		}
+	}
+	if x.outers != nil {
+		for _, i := range found {
+			touched += uint64(x.outers[i].Proto)
 		}
 	}
 	if x.ways != nil {
@@ -84,6 +100,9 @@ func (x *extra) begin(i uint32, continues bool) {
 	if x.details != nil {
 		x.details[i] = detail{}
 	}
+	if x.outers != nil {
+		x.outers[i] = outer{}
+	}
 	if x.ways != nil {
 		x.ways[i].begin(continues)
 	}
@@ -104,6 +123,9 @@ func (x *extra) count(i uint32, p *Packet, k *key) {
 	if x.details != nil {
 		x.details[i].count(p, forward)
 	}
+	if x.outers != nil {
+		x.outers[i].count(p, x.around, forward)
+	}
 	if x.tcp != nil && p.Proto == netflow.ProtoTCP {
 		x.countTCP(i, way, p)
 	}
@@ -117,6 +139,9 @@ func (x *extra) fill(i uint32, r *netflow.Record) {
 	}
 	if x.details != nil {
 		x.details[i].fill(r)
+	}
+	if x.outers != nil {
+		x.outers[i].fill(r)
 	}
 	if x.tcp != nil {
 		x.fillTCP(i, forward, r)

@@ -19,6 +19,7 @@ type model struct {
 	waitReason   uint8
 	tcp          bool
 	details      bool
+	outers       bool
 	biflow       bool
 	id           func(p *flowcache.Packet) flowID
 	flows        map[flowID]*modelFlow
@@ -36,7 +37,7 @@ type modelFlow struct {
 
 func newModel(cfg flowcache.Config, id func(p *flowcache.Packet) flowID) *model {
 	m := &model{active: netflow.Timestamp(cfg.Active.Microseconds()), wait: netflow.Timestamp(cfg.Inactive.Microseconds()),
-		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, details: cfg.Details, biflow: cfg.Biflow, id: id, flows: map[flowID]*modelFlow{}}
+		waitReason: netflow.EndReasonIdle, tcp: cfg.TCPExpiry, details: cfg.Details, outers: cfg.Outers, biflow: cfg.Biflow, id: id, flows: map[flowID]*modelFlow{}}
 	if m.wait > m.active {
 		m.wait, m.waitReason = m.active, netflow.EndReasonActive
 	}
@@ -101,6 +102,13 @@ func (m *model) add(p *flowcache.Packet) {
 		}
 		if m.details {
 			f.rec.CustomerVLAN, f.rec.MPLSLabel, f.rec.TunnelID = p.CustomerVLAN, p.MPLSLabel, p.TunnelID
+		}
+		if m.outers && p.Outer != 0 {
+			o := around[p.Outer-1]
+			if back {
+				o.Src, o.Dst = o.Dst, o.Src
+			}
+			f.rec.TunnelSrcAddr, f.rec.TunnelDstAddr, f.rec.TunnelProto, f.rec.TunnelType = o.Src, o.Dst, o.Proto, o.Type
 		}
 		m.flows[key] = f
 	}
@@ -198,6 +206,14 @@ func pairID(p *flowcache.Packet) flowID {
 	return flowID{version: p.IPVersion, src: p.Src, dst: p.Dst}
 }
 
+// around is what may be around packets.
+var around = []dissect.Outer{
+	{Src: netflow.AddrFrom4([4]byte{198, 51, 100, 1}), Dst: netflow.AddrFrom4([4]byte{198, 51, 100, 2}), Proto: 17, Type: netflow.TunnelVXLAN},
+	{Src: netflow.AddrFrom4([4]byte{198, 51, 100, 2}), Dst: netflow.AddrFrom4([4]byte{198, 51, 100, 1}), Proto: 47, Type: netflow.TunnelGRE},
+	{Src: netflow.Addr{0x20, 1, 15: 1}, Dst: netflow.Addr{0x20, 1, 15: 2}, Proto: 4},
+	{}, // an Ethernet frame behind MPLS labels
+}
+
 // traffic makes random packets of up to flows different keys. Steps of time are mostly small; one in a thousand goes
 // back, far or not.
 func traffic(rng *rand.Rand, n, flows int, step netflow.Timestamp) []flowcache.Packet {
@@ -250,6 +266,7 @@ func traffic(rng *rand.Rand, n, flows int, step netflow.Timestamp) []flowcache.P
 		p.IPBytes = uint32(20 + rng.IntN(65000))
 		p.TTL, p.FragmentFlags = uint8(rng.IntN(256)), uint8(rng.IntN(4)<<5)
 		p.CustomerVLAN, p.MPLSLabel, p.TunnelID = uint16(rng.IntN(4096)), uint32(rng.IntN(1<<20)), uint32(rng.IntN(1<<24))
+		p.Outer = uint32(rng.IntN(len(around) + 1))
 	}
 	return pkts
 }
@@ -301,11 +318,11 @@ func run(t *testing.T, cfg flowcache.Config, rng *rand.Rand, pkts []flowcache.Pa
 	var wantPackets, wantBytes uint64
 	for rest := pkts; len(rest) > 0; {
 		n := 1 + rng.IntN(min(len(rest), 80))
-		if n == 1 {
+		if n == 1 && rest[0].Outer == 0 {
 			p := rest[0]
 			c.Add(p.Time, p.Input, &p.Packet, emit)
 		} else {
-			c.AddBatch(rest[:n], emit)
+			c.AddTunnelled(rest[:n], around, emit)
 		}
 		oldest := rest[n-1].Time
 		for _, p := range rest[:n] {
@@ -377,9 +394,10 @@ func TestModel(t *testing.T) {
 	pair := base
 	pair.TCPExpiry = false
 	pair.Key = flowcache.KeySrcAddr | flowcache.KeyDstAddr
-	details, biflow, bishort, biall := base, base, tiny, all
+	details, outers, biflow, bishort, biall := base, base, base, tiny, all
+	outers.Outers = true
 	details.Details = true
-	biflow.Details, biflow.Biflow = true, true
+	biflow.Details, biflow.Outers, biflow.Biflow = true, true, true
 	bishort.Biflow, biall.Biflow = true, true
 	binot := biflow
 	binot.TCPExpiry = false
@@ -389,7 +407,7 @@ func TestModel(t *testing.T) {
 	}{
 		"default": {base, defaultID}, "no tcp expiry": {noTCP, defaultID}, "long": {long, defaultID}, "inactive above active": {short, defaultID},
 		"tiny": {tiny, defaultID}, "all fields": {all, fullID}, "addresses": {pair, pairID},
-		"details": {details, defaultID}, "biflow": {biflow, defaultID}, "biflow, tiny": {bishort, defaultID}, "biflow, all fields": {biall, fullID},
+		"details": {details, defaultID}, "outers": {outers, defaultID}, "biflow": {biflow, defaultID}, "biflow, tiny": {bishort, defaultID}, "biflow, all fields": {biall, fullID},
 		"biflow, no tcp expiry": {binot, defaultID},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -432,7 +450,7 @@ func TestModelFull(t *testing.T) {
 			if !maps.Equal(got, want) {
 				t.Fatalf("%d places, seed %d: packets and bytes by key differ", places, seed)
 			}
-			cfg.Biflow, cfg.Details, cfg.TCPMetrics = true, true, true
+			cfg.Biflow, cfg.Details, cfg.Outers, cfg.TCPMetrics = true, true, true, true
 			run(t, cfg, rng, answered(rng, pkts))
 		}
 	}
