@@ -16,6 +16,7 @@ import (
 const (
 	detailColumns netflow.ColumnSet = 1<<netflow.CustomerVLAN | 1<<netflow.MinTTL | 1<<netflow.MaxTTL | 1<<netflow.MinLength | 1<<netflow.MaxLength |
 		1<<netflow.FragmentFlags | 1<<netflow.MPLSLabel | 1<<netflow.TunnelID
+	outerColumns   netflow.ColumnSet = 1<<netflow.TunnelSrcAddr | 1<<netflow.TunnelDstAddr | 1<<netflow.TunnelProto | 1<<netflow.TunnelType
 	tcpColumns     netflow.ColumnSet = 1<<netflow.TCPRTT | 1<<netflow.TCPRetransmits | 1<<netflow.ReverseTCPRetransmits
 	reverseColumns netflow.ColumnSet = 1<<netflow.ReverseBytes | 1<<netflow.ReversePackets | 1<<netflow.ReverseTCPFlags | 1<<netflow.ReverseTCPRetransmits
 )
@@ -36,6 +37,11 @@ func (c *Config) exportFields() []string {
 		}
 		if err == nil {
 			names = append(names, tunnel)
+		}
+		if c.entersIP() && c.Export.Protocol != "v9" { // which cannot tell it
+			for _, column := range []netflow.Column{netflow.TunnelSrcAddr, netflow.TunnelDstAddr, netflow.TunnelProto, netflow.TunnelType} {
+				names = append(names, column.String())
+			}
 		}
 		if c.Cache.TCPMetrics {
 			names = append(names, netflow.TCPRetransmits.String())
@@ -63,12 +69,16 @@ func (c *Config) tunnelField() (string, error) {
 	}
 }
 
+// entersIP reports whether tunnels are looked into that IP carries.
+func (c *Config) entersIP() bool { return c.Decap&^dissect.PPPoE != 0 }
+
 // cacheConfig is Cache with what the fields to export need.
 func (c *Config) cacheConfig() flowcache.Config {
 	cache := c.Cache
 	if len(c.Export.Fields) > 0 {
 		columns, _ := export.FieldColumns(c.exportFields()) // an error is Validate's
 		cache.Details = cache.Details || columns&detailColumns != 0
+		cache.Outers = cache.Outers || columns&outerColumns != 0
 		cache.TCPMetrics = cache.TCPMetrics || columns&tcpColumns != 0
 	}
 	return cache
@@ -87,6 +97,9 @@ func (c *Config) validateFields() error {
 	var errs []error
 	if list.Columns()&reverseColumns != 0 && !c.Cache.Biflow {
 		errs = append(errs, errors.New("fields: those of the other direction are of two-way flows (biflow)"))
+	}
+	if list.Columns()&outerColumns != 0 && !c.entersIP() {
+		errs = append(errs, errors.New("fields: what is around a tunnel is known if tunnels are looked into (decap)"))
 	}
 	tunnel, err := c.tunnelField()
 	for _, name := range list.Names() {

@@ -58,6 +58,7 @@ func TestFields(t *testing.T) {
 		return netflow.Record{
 			Packets: r.Packets, VLAN: r.VLAN, CustomerVLAN: r.CustomerVLAN, MinTTL: r.MinTTL, MaxTTL: r.MaxTTL, MinLength: r.MinLength,
 			MaxLength: r.MaxLength, FragmentFlags: r.FragmentFlags, TunnelID: r.TunnelID, SrcMAC: r.SrcMAC, DstMAC: r.DstMAC, SrcPort: r.SrcPort,
+			TunnelSrcAddr: r.TunnelSrcAddr, TunnelDstAddr: r.TunnelDstAddr, TunnelProto: r.TunnelProto, TunnelType: r.TunnelType,
 		}
 	}
 	tests := []struct {
@@ -66,10 +67,13 @@ func TestFields(t *testing.T) {
 		inside, outside  netflow.Record
 	}{
 		{"ipfix", "all", dissect.VXLAN | dissect.IPIP,
-			netflow.Record{Packets: 1, MinTTL: 64, MaxTTL: 64, MinLength: 58, MaxLength: 58, FragmentFlags: 0x40, TunnelID: 42, SrcPort: 1000},
+			netflow.Record{Packets: 1, MinTTL: 64, MaxTTL: 64, MinLength: 58, MaxLength: 58, FragmentFlags: 0x40, TunnelID: 42, SrcPort: 1000,
+				TunnelSrcAddr: netflow.AddrFrom4([4]byte{10, 0, 0, 1}), TunnelDstAddr: netflow.AddrFrom4([4]byte{10, 0, 0, 200}), TunnelProto: 17, TunnelType: netflow.TunnelVXLAN},
 			netflow.Record{Packets: 1, VLAN: 100, CustomerVLAN: 200, MinTTL: 64, MaxTTL: 64, MinLength: 128, MaxLength: 128, FragmentFlags: 0x40, SrcPort: 53}},
 		{"ipfix", "packets,tunnel_id,maximumTTL,sourceMacAddress,dst_mac", dissect.VXLAN,
 			netflow.Record{Packets: 1, MaxTTL: 64, TunnelID: 42}, netflow.Record{Packets: 1, MaxTTL: 64}},
+		{"ipfix", "tunnelProtocolIdentifier,packets,tunnel_dst_addr,src_mac,dst_mac", dissect.AllTunnels,
+			netflow.Record{Packets: 1, TunnelDstAddr: netflow.AddrFrom4([4]byte{10, 0, 0, 200}), TunnelProto: 17}, netflow.Record{Packets: 1}},
 		{"v9", "customer_vlan,packets,src_mac,dst_mac", dissect.VXLAN,
 			netflow.Record{Packets: 1}, netflow.Record{Packets: 1, CustomerVLAN: 200}},
 		{"v9", "all", dissect.AllTunnels, // of which kind a number would be is not known
@@ -119,6 +123,10 @@ func TestFieldsThatStayEmpty(t *testing.T) {
 		{"layer2SegmentId,packets", func(c *probe.Config) { c.Decap = dissect.GTPU }, "layer2SegmentId: the tunnels that are looked into (decap gtpu) have gtpuTEid"},
 		{"gtpuTEid,packets", func(c *probe.Config) { c.Decap = dissect.VXLAN }, "gtpuTEid: the tunnels that are looked into (decap vxlan) have layer2SegmentId"},
 		{"tunnel_id,packets", func(c *probe.Config) { c.Decap = dissect.AllTunnels }, "may be of any of vxlan,geneve,gtpu"},
+		{"tunnel_src_addr,packets", func(c *probe.Config) {}, "what is around a tunnel is known if tunnels are looked into"},
+		{"tunnelType,packets", func(c *probe.Config) { c.Decap = dissect.PPPoE }, "what is around a tunnel is known if tunnels are looked into"},
+		{"tunnel_src_addr,packets", func(c *probe.Config) { c.Decap = dissect.IPIP }, ""},
+		{"tunnel_src_addr,packets", func(c *probe.Config) { c.Decap, c.Export.Protocol = dissect.IPIP, "v9" }, "NetFlow v9 cannot tell it"},
 		{"nextHop", func(c *probe.Config) {}, `"nextHop" is neither an element nor a column`},
 	}
 	for _, tt := range tests {

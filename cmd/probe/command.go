@@ -39,11 +39,12 @@ what is not supported is an error. On Linux the kernel takes the outermost VLAN 
 tagged packets too, and "vlan 5 and tcp" those of VLAN 5. In files tagged packets match only with vlan in front.
 
 With --decap packets in tunnels are metered in place of those around them: the key is that of the inner packet, its bytes
-are the inner packet's, and a VXLAN, Geneve or GTP-U identifier is the flow's tunnel (--fields default,tunnel_id sends it);
-nothing in IPFIX says the outer addresses, which are not exported. Up to four tunnels in each other are entered. MPLS labels and PPPoE sessions are
-followed always; mpls also looks into Ethernet behind labels, and labels in IP, UDP and GRE. Where no good IP header is
-found the outer packet is metered, and counted in the summary. Deep headers may need a larger --snaplen. The archive
-and --bpf see the packets as they are on the wire.
+are the inner packet's. What was around a flow's first packet is told when --fields names it: tunnel_id, the identifier of
+VXLAN, Geneve or GTP-U, and in IPFIX tunnel_src_addr and tunnel_dst_addr, the outer addresses if they are of IPv4 (else
+0.0.0.0), tunnel_proto, the outer protocol, and tunnel_type. Up to four tunnels in each other are entered. MPLS labels and
+PPPoE sessions are followed always; mpls also looks into Ethernet behind labels, and labels in IP, UDP and GRE. Where no good
+IP header is found the outer packet is metered, and counted in the summary. Deep headers may need a larger --snaplen. The
+archive and --bpf see the packets as they are on the wire.
 
 With --biflow both directions of a conversation are one flow, whose source is who sent the first packet (or is answered by
 it: SYN/ACK, echo reply); TOS is not in the key then. IPFIX carries it whole (RFC 5103), v9, v5 and v1 as two flows. With

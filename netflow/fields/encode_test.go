@@ -102,6 +102,23 @@ func TestGoldenIPFIX(t *testing.T) {
 			0000000000002526 00000000`)
 }
 
+// The header around a tunnel, in elements of VMware (6876, 1adc), which have no room for addresses of IPv6. A template of 5
+// fields, four of them with an enterprise number; records of 18 bytes.
+func TestGoldenTunnel(t *testing.T) {
+	e := newEncoder(t, netflow.VersionIPFIX, 1400, "bytes", "tunnel_src_addr", "tunnel_dst_addr", "tunnel_proto", "tunnel_type")
+	records := two()[:1]
+	records[0].TunnelSrcAddr, records[0].TunnelDstAddr = netflow.AddrFrom4([4]byte{192, 0, 2, 1}), netflow.AddrFrom4([4]byte{192, 0, 2, 2})
+	records[0].TunnelProto, records[0].TunnelType = 17, 7
+	records = append(records, records[0])
+	records[1].TunnelSrcAddr, records[1].TunnelDstAddr = netflow.Addr{0x20, 1, 15: 1}, netflow.Addr{0x20, 1, 15: 2}
+	wantHex(t, message(t, e, replayed, records...), `000a 0064 53155f3f 00000000 00000007
+		0002 002c
+		0100 0005 00010008 837d0004 00001adc 837e0004 00001adc 837f0001 00001adc 837b0001 00001adc
+		0100 0028
+		0000000000001213 c0000201 c0000202 11 07
+		0000000000001213 00000000 00000000 11 07`)
+}
+
 // By RFC 3954, with the clocks of the golden datagrams of the package: header 53155f3f at uptime 0036fa38, flow from
 // 0036ef7a to 0036f93e. 4 records: templates 256 and 257 of 9 fields, two flows of 31 and 43 bytes, padded by 1 each.
 func TestGoldenV9(t *testing.T) {

@@ -89,7 +89,8 @@ func defaults(version uint8) []*field {
 }
 
 // onDemand are columns that stay empty unless a meter is told to measure TCP or to look into tunnels.
-const onDemand netflow.ColumnSet = 1<<netflow.TCPRTT | 1<<netflow.TCPRetransmits | 1<<netflow.TunnelID
+const onDemand netflow.ColumnSet = 1<<netflow.TCPRTT | 1<<netflow.TCPRetransmits | 1<<netflow.TunnelID |
+	1<<netflow.TunnelSrcAddr | 1<<netflow.TunnelDstAddr | 1<<netflow.TunnelProto | 1<<netflow.TunnelType
 
 // all lists the group all: each column once. Of those of the other direction, which two-way flows add by themselves,
 // it has none.

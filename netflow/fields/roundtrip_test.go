@@ -25,10 +25,14 @@ func randomFlow(rnd *rand.Rand, i int) netflow.Record {
 		TOS: uint8(rnd.Uint32()), Direction: uint8(rnd.IntN(2)), EndReason: uint8(rnd.IntN(6)), MinTTL: uint8(rnd.Uint32()),
 		MaxTTL: uint8(rnd.Uint32()), MinLength: rnd.Uint32(), MaxLength: rnd.Uint32(), FragmentFlags: uint8(rnd.IntN(4) << 5),
 		MPLSLabel: rnd.Uint32N(1 << 20), TunnelID: rnd.Uint32N(1 << 24), TCPRTT: rnd.Uint32(), TCPRetransmits: rnd.Uint32(),
+		TunnelProto: uint8(rnd.Uint32()), TunnelType: uint8(rnd.IntN(8)),
 	}
 	if rnd.IntN(3) == 0 {
 		r.ReversePackets, r.ReverseBytes = rnd.Uint64(), rnd.Uint64()
 		r.ReverseTCPFlags, r.ReverseTCPRetransmits = uint16(rnd.IntN(512)), rnd.Uint32()
+	}
+	if rnd.IntN(2) == 0 {
+		r.TunnelSrcAddr, r.TunnelDstAddr = netflow.AddrFrom4([4]byte{1, byte(rnd.Uint32())}), netflow.AddrFrom4([4]byte{2, byte(rnd.Uint32())})
 	}
 	r.End = 1e15 + netflow.Timestamp(rnd.Int64N(3e15))
 	r.Start = r.End - netflow.Timestamp(rnd.Int64N(1e11))

@@ -110,6 +110,19 @@ func segment(p []byte, r *netflow.Record, _ Uptimes) {
 
 func tunnelID(p []byte, r *netflow.Record, _ Uptimes) { be.PutUint32(p, r.TunnelID) }
 
+func tunnelSrc(p []byte, r *netflow.Record, _ Uptimes)   { putAddr4(p, &r.TunnelSrcAddr) }
+func tunnelDst(p []byte, r *netflow.Record, _ Uptimes)   { putAddr4(p, &r.TunnelDstAddr) }
+func tunnelProto(p []byte, r *netflow.Record, _ Uptimes) { p[0] = r.TunnelProto }
+func tunnelType(p []byte, r *netflow.Record, _ Uptimes)  { p[0] = r.TunnelType }
+
+// putAddr4 writes zeros for an address that is not of IPv4.
+func putAddr4(p []byte, a *netflow.Addr) {
+	if !a.Is4() {
+		a = &netflow.Addr{}
+	}
+	copy(p, a[12:])
+}
+
 func tcpRTT(p []byte, r *netflow.Record, _ Uptimes)         { be.PutUint32(p, r.TCPRTT) }
 func tcpRetransmits(p []byte, r *netflow.Record, _ Uptimes) { be.PutUint32(p, r.TCPRetransmits) }
 func reverseTCPRetransmits(p []byte, r *netflow.Record, _ Uptimes) {

@@ -21,9 +21,9 @@ import (
 // each encoding, and hardly anything at all in an order of its own.
 var fieldLists = []struct{ protocol, fields string }{
 	{"ipfix", "all"},
-	{"ipfix", "all,reverse_bytes,reverse_packets,reverse_tcp_flags,tcp_rtt,tcp_retransmits,reverse_tcp_retransmits,dot1qVlanId,tunnel_id,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint"},
+	{"ipfix", "all,reverse_bytes,reverse_packets,reverse_tcp_flags,tcp_rtt,tcp_retransmits,reverse_tcp_retransmits,dot1qVlanId,tunnel_id,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint,tunnel_src_addr,tunnel_dst_addr,tunnel_proto,tunnel_type"},
 	{"ipfix", "packets,bytes,dst_port,src_port,proto,dst_addr,src_addr,flowEndSeconds,flowStartSeconds"},
-	{"ipfix", "minimumTTL,src_addr,bytes,packets,flowStartMicroseconds,flowEndMicroseconds,proto"},
+	{"ipfix", "tunnelSourceIPv4Address,tunnelDestinationIPv4Address,tunnelProtocolIdentifier,minimumTTL,src_addr,bytes,packets,flowStartMicroseconds,flowEndMicroseconds,proto"},
 	{"ipfix", "bytes,flowStartNanoseconds,flowEndNanoseconds,flowDurationMilliseconds,packets,min_length,max_length,src_addr"},
 	{"v9", "all"},
 	{"v9", "all,tcp_retransmits,dot1qVlanId,tunnel_id,gtpuTEid,icmpTypeCodeIPv4,ipPrecedence,ipDiffServCodePoint,start,end"},
@@ -37,6 +37,8 @@ func detailed(flows []netflow.Record) {
 		r := &flows[i]
 		r.VLAN, r.CustomerVLAN, r.MPLSLabel, r.SrcMAC, r.DstMAC = 100, 200, uint32(16+i), netflow.MAC{2, 0, 0, 0, 0, 1}, netflow.MAC{2, 0, 0, 0, 0, 2}
 		r.MinTTL, r.MaxTTL, r.MinLength, r.MaxLength, r.FragmentFlags = 63, 64, 40, 70000, 0x60
+		r.TunnelSrcAddr, r.TunnelDstAddr = netflow.AddrFrom4([4]byte{192, 0, 2, 1}), netflow.AddrFrom4([4]byte{192, 0, 2, 2})
+		r.TunnelProto, r.TunnelType = 17, netflow.TunnelVXLAN
 		r.TunnelID, r.TCPRTT, r.TCPRetransmits = 0xabcdef, 1500, 3
 	}
 }

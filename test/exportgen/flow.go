@@ -54,6 +54,8 @@ func flow(i int) netflow.Record {
 		}
 	}
 	r.CustomerVLAN, r.MPLSLabel, r.TunnelID, r.FragmentFlags = 4093, 1<<20-2, 1<<24-3, 0x60 // without a template of their own
+	r.TunnelSrcAddr, r.TunnelDstAddr = netflow.AddrFrom4([4]byte{198, 51, 100, 254}), netflow.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+	r.TunnelProto, r.TunnelType = netflow.ProtoUDP, netflow.TunnelGeneve
 	r.MinTTL, r.MaxTTL, r.MinLength, r.MaxLength = 1, 255, 40, 70_000
 	return r
 }
@@ -74,6 +76,8 @@ type line struct {
 	MPLSLabel, TunnelID, MinLength, MaxLength     uint32
 	FragmentFlags, MinTTL, MaxTTL                 uint8
 	TCPRTT, TCPRetransmits, ReverseTCPRetransmits uint32
+	TunnelSrcAddr, TunnelDstAddr                  string
+	TunnelProto, TunnelType                       uint8
 }
 
 func lineOf(r *netflow.Record) line {
@@ -86,6 +90,7 @@ func lineOf(r *netflow.Record) line {
 		Input: r.Input, Output: r.Output, SrcAS: r.SrcAS, DstAS: r.DstAS, VLAN: r.VLAN,
 		SrcMAC: r.SrcMAC.Uint64(), DstMAC: r.DstMAC.Uint64(), CustomerVLAN: r.CustomerVLAN, MPLSLabel: r.MPLSLabel, TunnelID: r.TunnelID,
 		MinLength: r.MinLength, MaxLength: r.MaxLength, FragmentFlags: r.FragmentFlags, MinTTL: r.MinTTL, MaxTTL: r.MaxTTL,
+		TunnelSrcAddr: r.TunnelSrcAddr.String(), TunnelDstAddr: r.TunnelDstAddr.String(), TunnelProto: r.TunnelProto, TunnelType: r.TunnelType,
 		TCPRTT: r.TCPRTT, TCPRetransmits: r.TCPRetransmits, ReverseTCPRetransmits: r.ReverseTCPRetransmits,
 	}
 	if !r.NextHop.IsZero() {

@@ -63,6 +63,7 @@ func compareMessage(t *testing.T, protocol string, m *protoproducer.ProtoProduce
 	want.EndReason, want.Direction = 0, 0                                  // nor these, nor what only chosen fields have
 	want.CustomerVLAN, want.MPLSLabel, want.TunnelID, want.FragmentFlags = 0, 0, 0, 0
 	want.MinTTL, want.MaxTTL, want.MinLength, want.MaxLength = 0, 0, 0, 0
+	want.TunnelSrcAddr, want.TunnelDstAddr, want.TunnelProto, want.TunnelType = "", "", 0, 0
 	want.TCPRTT, want.TCPRetransmits, want.ReverseTCPRetransmits = 0, 0, 0
 	if protocol == "v5" {
 		want.ICMPType, want.ICMPCode = 0, 0 // it reads them as the port that they stand in
@@ -80,6 +81,7 @@ const (
 	reverse = 29305 << 16
 	flowmon = 39499 << 16
 	ntop    = 35632 << 16
+	vmware  = 6876 << 16
 )
 
 // ntp is a time as dateTimeMicroseconds has it, RFC 7011 section 6.1.9: seconds since 1900, and a binary fraction.
@@ -122,9 +124,11 @@ func compareFields(t *testing.T, protocol string, record []netflow.DataField, fl
 		70:  uint64(f.MPLSLabel)<<4 | 1, // the bottom of the stack, for all that is known
 		150: uint64(f.Start / 1e6), 151: uint64(f.End / 1e6), 161: uint64(f.End/1000 - f.Start/1000),
 		flowmon | 69: uint64(f.TCPRTT), ntop | 109: uint64(f.TCPRetransmits), ntop | 110: uint64(f.ReverseTCPRetransmits),
+		vmware | 891: uint64(f.TunnelType), vmware | 895: uint64(f.TunnelProto),
 		57581: uint64(f.TCPRetransmits), // ntop's in v9
 	}
-	addresses := map[uint32]string{8: f.SrcAddr, 12: f.DstAddr, 15: f.NextHop, 27: f.SrcAddr, 28: f.DstAddr, 62: f.NextHop}
+	addresses := map[uint32]string{8: f.SrcAddr, 12: f.DstAddr, 15: f.NextHop, 27: f.SrcAddr, 28: f.DstAddr, 62: f.NextHop,
+		vmware | 893: f.TunnelSrcAddr, vmware | 894: f.TunnelDstAddr}
 	for _, x := range record {
 		value, id := x.Value.([]byte), x.Pen<<16|uint32(x.Type)
 		if protocol == "v9" && (x.Type == 21 || x.Type == 22) {

@@ -60,6 +60,8 @@ type flow struct {
 	MPLSLabel, TunnelID, MinLength, MaxLength     uint32
 	FragmentFlags, MinTTL, MaxTTL                 uint8
 	TCPRTT, TCPRetransmits, ReverseTCPRetransmits uint32
+	TunnelSrcAddr, TunnelDstAddr                  string
+	TunnelProto, TunnelType                       uint8
 }
 
 // export runs exportgen, and returns its list by the bytes of each flow, and the datagrams that it sent.
