@@ -70,7 +70,8 @@ func PrintConfig(cmd *cobra.Command, w io.Writer) error {
 		if slices.Contains(metaFlags, f.Name) {
 			return
 		}
-		key := &yaml.Node{Kind: yaml.ScalarNode, Value: f.Name, HeadComment: f.Usage}
+		_, usage := pflag.UnquoteUsage(f)
+		key := &yaml.Node{Kind: yaml.ScalarNode, Value: f.Name, HeadComment: usage}
 		value := &yaml.Node{Kind: yaml.ScalarNode, Value: f.Value.String()}
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			value = &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
