@@ -116,31 +116,26 @@ func ElementByID(pen uint32, id uint16) (e Element, ok bool) {
 	return Element{}, false
 }
 
-// ElementByName finds an element by its name in IANA's registry, or a reverse element by that name with "reverse" in
-// front of it, as in reverseOctetDeltaCount.
+// ElementByName finds an element by its name in IANA's registry, capitals aside, or a reverse element by that name with
+// "reverse" in front of it, as in reverseOctetDeltaCount.
 func ElementByName(name string) (e Element, ok bool) {
-	byName := elementsByName()
+	byName, name := elementsByName(), strings.ToLower(name)
 	if i, ok := byName[name]; ok {
 		return elementTable[i], true
 	}
-	forward, ok := strings.CutPrefix(name, "reverse")
-	if !ok || forward == "" {
-		return Element{}, false
-	}
-	i, ok := byName[strings.ToLower(forward[:1])+forward[1:]]
-	if !ok {
-		i, ok = byName[forward] // VRFname, IPSecSPI
-	}
-	if !ok {
+	forward, reverse := strings.CutPrefix(name, "reverse")
+	i, ok := byName[forward]
+	if !ok || !reverse {
 		return Element{}, false
 	}
 	return ElementByID(PENReverse, elementTable[i].ID)
 }
 
+// elementsByName has the places in the table of names in small letters.
 var elementsByName = sync.OnceValue(func() map[string]int {
 	m := make(map[string]int, len(elementTable))
 	for i := range elementTable {
-		m[elementTable[i].Name] = i
+		m[strings.ToLower(elementTable[i].Name)] = i
 	}
 	return m
 })

@@ -1,6 +1,7 @@
 package netflow_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -35,8 +36,10 @@ func TestElements(t *testing.T) {
 			t.Errorf("%d/%d is %+v (%v, %d bytes), %v; want %s, %s, %d bytes",
 				tt.pen, tt.id, e, e.Type, e.Type.Length(), ok, tt.name, tt.typ, tt.length)
 		}
-		if got, ok := netflow.ElementByName(tt.name); !ok || got != e {
-			t.Errorf("%s is %+v, %v, want %+v", tt.name, got, ok, e)
+		for _, name := range []string{tt.name, strings.ToUpper(tt.name)} {
+			if got, ok := netflow.ElementByName(name); !ok || got != e {
+				t.Errorf("%s is %+v, %v, want %+v", name, got, ok, e)
+			}
 		}
 	}
 }
@@ -50,7 +53,7 @@ func TestElementsThatDoNotExist(t *testing.T) {
 			t.Errorf("%d/%d is %+v, want none", x.pen, x.id, e)
 		}
 	}
-	for _, name := range []string{"", "reverse", "reverseX", "octetdeltacount", "reverseBiflowDirection"} {
+	for _, name := range []string{"", "reverse", "reverseX", "octetDeltaCounts", "reverseBiflowDirection"} {
 		if e, ok := netflow.ElementByName(name); ok {
 			t.Errorf("%q is %+v, want none", name, e)
 		}

@@ -16,7 +16,7 @@ func missing(version uint8, name string, f *field) error {
 	case f != nil:
 		return fmt.Errorf("%w: %s: is of NetFlow v9; IPFIX has %s", ErrField, name, byColumn(f.column, version).element())
 	}
-	if e, ok := registered(name); ok {
+	if e, ok := netflow.ElementByName(name); ok {
 		var known []string
 		for _, id := range instead[e.ID] {
 			known = append(known, byID(id).element())
@@ -35,18 +35,6 @@ func missingColumn(c netflow.Column) error {
 		return fmt.Errorf("%w: %s: NetFlow v9 cannot tell it, IPFIX can", ErrField, c)
 	}
 	return fmt.Errorf("%w: %s: a flow has no value for it", ErrField, c)
-}
-
-// registered finds an element of the registry, capitals aside.
-func registered(name string) (netflow.Element, bool) {
-	for _, pen := range []uint32{netflow.PENIana, netflow.PENReverse} {
-		for id := range uint16(512) {
-			if e, ok := netflow.ElementByID(pen, id); ok && strings.EqualFold(e.Name, name) {
-				return e, true
-			}
-		}
-	}
-	return netflow.Element{}, false
 }
 
 func alternatives(before string, names []string) string {

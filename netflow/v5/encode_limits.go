@@ -17,9 +17,6 @@ const (
 	LimitSplit                        // a counter of more than 32 bits: the flow becomes several records with the same sums
 	LimitClamped                      // a counter so large that even MaxParts records cannot hold it: cut
 	LimitDuration                     // longer than 12 days: the start is moved
-
-	// LimitNotCarried is the set of the limits that keep a flow from being carried.
-	LimitNotCarried = LimitIPv6 | LimitNoAddress
 )
 
 // maxCounter is the greatest value of a counter.

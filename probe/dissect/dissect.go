@@ -49,16 +49,6 @@ const (
 	LinkSLL2     LinkType = 276 // Linux cooked capture v2
 )
 
-// Supported reports whether Dissect can read frames of link type l.
-func (l LinkType) Supported() bool {
-	switch l {
-	case LinkNull, LinkEthernet, LinkPPP, LinkRaw12, LinkRaw14, LinkPPPHDLC, LinkPPPEther, LinkRaw, LinkCHDLC, LinkWLAN,
-		LinkFRelay, LinkLoop, LinkSLL, LinkRadiotap, LinkIPv4, LinkIPv6, LinkSLL2:
-		return true
-	}
-	return false
-}
-
 // Dissect fills p from a frame. The slice frame holds the bytes captured, wireLen is the length the frame had on the
 // wire (a shorter one than captured is taken as len(frame)). Unless the verdict is OK the content of p means nothing.
 func Dissect(link LinkType, frame []byte, wireLen int, p *Packet) Verdict {

@@ -132,7 +132,7 @@ func FuzzRoundTrip(f *testing.F) {
 				at = netflow.Timestamp(1e15 + rnd.Int64N(3e15)) // another capture, 2001 to 2096
 			}
 			r := randomFlow(rnd, i, at)
-			if versions[protocol] <= netflow.VersionV5 && v5.LimitsOf(&r)&v5.LimitNotCarried != 0 {
+			if versions[protocol] <= netflow.VersionV5 && v5.LimitsOf(&r)&(v5.LimitIPv6|v5.LimitNoAddress) != 0 {
 				continue
 			}
 			now := r.End + netflow.Timestamp(rnd.Int64N(120e6)) - 1e6

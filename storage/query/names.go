@@ -40,12 +40,6 @@ func ProtoName(n uint8) string {
 	return strconv.Itoa(int(n))
 }
 
-// ProtoByName finds a protocol number by its name in any case; numbers are not names.
-func ProtoByName(name string) (uint8, bool) {
-	n, ok := protocolNumbers[strings.ToLower(name)]
-	return uint8(n), ok
-}
-
 // services are the ports that may be named in a filter: IANA's well-known services, whatever the transport.
 var services = map[string]uint64{
 	"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "time": 37, "whois": 43, "tacacs": 49, "domain": 53,
@@ -59,12 +53,6 @@ var services = map[string]uint64{
 	"netflow": 2055, "mysql": 3306, "rdp": 3389, "stun": 3478, "ipsec-nat-t": 4500, "ipfix": 4739, "sip": 5060,
 	"sips": 5061, "mdns": 5353, "postgresql": 5432, "vnc": 5900, "sflow": 6343, "redis": 6379, "http-alt": 8080,
 	"git": 9418, "wireguard": 51820,
-}
-
-// ServicePort finds the port of a well-known service by its name in any case.
-func ServicePort(name string) (uint16, bool) {
-	n, ok := services[strings.ToLower(name)]
-	return uint16(n), ok
 }
 
 var endReasons = map[string]uint64{

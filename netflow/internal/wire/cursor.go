@@ -26,9 +26,6 @@ func (c *Cursor) Err() error { return c.err }
 // Len returns how many bytes are unread; zero after an error.
 func (c *Cursor) Len() int { return len(c.rest) }
 
-// Rest returns the unread bytes without reading them; nil after an error.
-func (c *Cursor) Rest() []byte { return c.rest }
-
 // Take reads n bytes. It returns nil when there are fewer, or when n is negative.
 func (c *Cursor) Take(n int) []byte {
 	if n < 0 || n > len(c.rest) {
