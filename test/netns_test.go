@@ -47,13 +47,20 @@ func cable(t *testing.T) (near, far namespace) {
 		name := string(*end)
 		t.Cleanup(func() { complete(t, "ip", "netns", "delete", name) })
 	}
+	near.ip(t, "link", "set", "lo", "up")
+	far.ip(t, "link", "set", "lo", "up")
+	plug(t, near, far)
+	return near, far
+}
+
+// plug puts the wire between two namespaces.
+func plug(t *testing.T, near, far namespace) {
+	t.Helper()
 	near.ip(t, "link", "add", wire, "type", "veth", "peer", "name", wire, "netns", string(far))
 	for _, end := range []namespace{near, far} {
-		end.ip(t, "link", "set", "lo", "up")
 		end.ip(t, "link", "set", wire, "addrgenmode", "none", "up") // no IPv6 address, so no neighbour discovery
 	}
 	near.waitUp(t)
-	return near, far
 }
 
 func (n namespace) ip(t *testing.T, args ...string) string {
@@ -223,76 +230,94 @@ func TestLivePathIsTheFilePath(t *testing.T) {
 	want.compare(t, tableOf(t, stored(t, live)), tolerance{noTimes: true})
 }
 
-// TestInterfaceDown: an interface that goes down and comes up again does not end a probe; and SIGUSR1 has it say what it
-// has seen so far.
-func TestInterfaceDown(t *testing.T) {
+// watched is a wire with a probe at its far end, which exports to a collector there.
+type watched struct {
+	near, far namespace
+	path      string // of a small trace, to be sent
+	flows     flowTable
+	dir       string // of the collector
+	collector *process
+	probe     *process
+	stdout    *bytes.Buffer // of the probe
+}
+
+// watch has a probe watch a wire.
+func watch(t *testing.T, args ...string) *watched {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
 	t.Parallel()
-	near, far := cable(t)
-	path, flows := smallTrace(t)
-	dir := t.TempDir()
-	sink := far.collector(t, dir)
-	p, stdout := far.probe(t)
-	s := near.sender(t)
-	s.replay(t, path, 20_000)
+	w := &watched{dir: t.TempDir()}
+	w.near, w.far = cable(t)
+	w.path, w.flows = smallTrace(t)
+	w.collector = w.far.collector(t, w.dir)
+	w.probe, w.stdout = w.far.probe(t, args...)
+	return w
+}
 
-	p.cmd.Process.Signal(syscall.SIGUSR1)
-	eventually(t, func() bool { return strings.Contains(p.log(), "exported") },
-		func() string { return "no summary after SIGUSR1\n" + p.log() })
+// end stops the collector, when the probe has ended, and wants every packet of the trace so many times in what is stored. It
+// returns how many flows these are in, and what the probe says of the interface.
+func (w *watched) end(t *testing.T, times uint64) (flows uint64, source liveSource) {
+	t.Helper()
+	w.collector.stop()
+	sum, want := stat(t, w.dir), w.flows.total()
+	if sum.Packets != times*want.Packets || sum.Bytes != times*want.Bytes {
+		t.Errorf("stored %+v, want every packet of %+v %d times", sum, want, times)
+	}
+	return sum.Flows, checkLive(t, w.stdout, w.probe, sum)
+}
+
+// TestInterfaceDown: an interface that goes down and comes up again does not end a probe; and SIGUSR1 has it say what it
+// has seen so far.
+func TestInterfaceDown(t *testing.T) {
+	w := watch(t)
+	s := w.near.sender(t)
+	s.replay(t, w.path, 20_000)
+
+	w.probe.cmd.Process.Signal(syscall.SIGUSR1)
+	eventually(t, func() bool { return strings.Contains(w.probe.log(), "exported") },
+		func() string { return "no summary after SIGUSR1\n" + w.probe.log() })
 	for _, line := range []string{"source " + wire, "packets\n", "flows\n", "collector " + collectorAddress} {
-		if !strings.Contains(p.log(), line) {
-			t.Errorf("the summary lacks %q\n%s", line, p.log())
+		if !strings.Contains(w.probe.log(), line) {
+			t.Errorf("the summary lacks %q\n%s", line, w.probe.log())
 		}
 	}
 
-	far.ip(t, "link", "set", wire, "down")
-	far.ip(t, "link", "set", wire, "up")
-	near.waitUp(t)
-	far.waitUp(t)
-	s.replay(t, path, 20_000)
-	p.stop()
-	sink.stop()
-
-	sum := stat(t, dir)
-	want := flows.total()
-	if got := (tally{sum.Flows, sum.Packets, sum.Bytes}); got != (tally{want.Flows, 2 * want.Packets, 2 * want.Bytes}) {
-		t.Errorf("stored %+v, want every packet of %+v twice", got, want)
+	w.far.ip(t, "link", "set", wire, "down")
+	w.far.ip(t, "link", "set", wire, "up")
+	w.near.waitUp(t)
+	w.far.waitUp(t)
+	s.replay(t, w.path, 20_000)
+	w.probe.stop()
+	flows, source := w.end(t, 2)
+	if want := w.flows.total().Flows; flows != want {
+		t.Errorf("%d flows, want %d", flows, want)
 	}
-	if source := checkLive(t, stdout, p, sum); source.Downs != 1 || source.Dropped != 0 || source.Error != "" {
+	if source.Downs != 1 || source.Dropped != 0 || source.Error != "" {
 		t.Errorf("the probe says %+v, want that the interface was down once", source)
 	}
 }
 
 // TestInterfaceVanishes: an interface that is no more ends a probe with an error that says so. What came before is exported.
 func TestInterfaceVanishes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-	t.Parallel()
-	near, far := cable(t)
-	path, flows := smallTrace(t)
-	dir := t.TempDir()
-	sink := far.collector(t, dir)
-	p, stdout := far.probe(t)
-	near.sender(t).replay(t, path, 20_000)
-	far.ip(t, "link", "delete", wire)
+	w := watch(t)
+	w.near.sender(t).replay(t, w.path, 20_000)
+	w.far.ip(t, "link", "delete", wire)
 	select {
-	case err := <-p.done:
+	case err := <-w.probe.done:
 		exit, ok := err.(*exec.ExitError)
-		if !ok || exit.ExitCode() != 1 || !strings.Contains(p.log(), "interface "+wire) {
-			t.Errorf("the probe ended with %v, want exit status 1\n%s", err, p.log())
+		if !ok || exit.ExitCode() != 1 || !strings.Contains(w.probe.log(), "interface "+wire) {
+			t.Errorf("the probe ended with %v, want exit status 1\n%s", err, w.probe.log())
 		}
 	case <-time.After(time.Minute):
-		t.Fatalf("the probe goes on without its interface\n%s", p.log())
+		t.Fatalf("the probe goes on without its interface\n%s", w.probe.log())
 	}
-	sink.stop()
-	sum := stat(t, dir)
-	if got := (tally{sum.Flows, sum.Packets, sum.Bytes}); got != flows.total() {
-		t.Errorf("stored %+v, want %+v", got, flows.total())
+	flows, source := w.end(t, 1)
+	if want := w.flows.total().Flows; flows != want {
+		t.Errorf("%d flows, want %d", flows, want)
 	}
-	if source := checkLive(t, stdout, p, sum); source.Error == "" {
+	if source.Error == "" {
 		t.Errorf("the probe says %+v, want the error", source)
 	}
 }
@@ -300,37 +325,19 @@ func TestInterfaceVanishes(t *testing.T) {
 // TestInterfaceComesBack: with --persist a probe that has given up its privileges waits for an interface that was removed,
 // and meters the next one of that name.
 func TestInterfaceComesBack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-	t.Parallel()
-	near, far := cable(t)
-	path, flows := smallTrace(t)
-	dir := t.TempDir()
-	sink := far.collector(t, dir)
-	p, stdout := far.probe(t, "--persist")
-	near.sender(t).replay(t, path, 20_000)
-	far.ip(t, "link", "delete", wire)
+	w := watch(t, "--persist")
+	w.near.sender(t).replay(t, w.path, 20_000)
+	w.far.ip(t, "link", "delete", wire)
 	time.Sleep(2500 * time.Millisecond) // it has noticed
-	near.ip(t, "link", "add", wire, "type", "veth", "peer", "name", wire, "netns", string(far))
-	for _, end := range []namespace{near, far} {
-		end.ip(t, "link", "set", wire, "addrgenmode", "none", "up")
-	}
-	near.waitUp(t)
+	plug(t, w.near, w.far)
 	eventually(t, func() bool {
-		_ = p.cmd.Process.Signal(syscall.SIGUSR1)
+		_ = w.probe.cmd.Process.Signal(syscall.SIGUSR1)
 		time.Sleep(200 * time.Millisecond)
-		return strings.Contains(p.log(), "times back")
-	}, func() string { return "the interface is back, and the probe does not say so\n" + p.log() })
-	near.sender(t).replay(t, path, 20_000)
-	p.stop()
-	sink.stop()
-	sum := stat(t, dir)
-	want := flows.total()
-	if got := (tally{sum.Flows, sum.Packets, sum.Bytes}); got != (tally{got.Flows, 2 * want.Packets, 2 * want.Bytes}) {
-		t.Errorf("stored %+v, want every packet of %+v twice", got, want)
-	}
-	if source := checkLive(t, stdout, p, sum); source.Dropped != 0 || source.Error != "" {
+		return strings.Contains(w.probe.log(), "times back")
+	}, func() string { return "the interface is back, and the probe does not say so\n" + w.probe.log() })
+	w.near.sender(t).replay(t, w.path, 20_000)
+	w.probe.stop()
+	if _, source := w.end(t, 2); source.Dropped != 0 || source.Error != "" {
 		t.Errorf("the probe says %+v", source)
 	}
 }

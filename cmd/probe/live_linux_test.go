@@ -8,13 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/caprock-net/caprock/probe"
 	"github.com/caprock-net/caprock/probe/capture/capturetest"
@@ -29,28 +28,18 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// transmit sends UDP packets on an interface.
+// transmit sends UDP packets of 100 bytes, of 200 flows, on an interface.
 func transmit(t *testing.T, name string, packets int) {
 	t.Helper()
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		t.Fatal(err)
+	head := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 86, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 66, 0, 0}
+	frames := make([][]byte, packets)
+	for n := range frames {
+		frames[n] = append(head, make([]byte, 100-len(head))...)
+		binary.BigEndian.PutUint16(frames[n][34:], uint16(n%200))
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	frame := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 86, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 66, 0, 0}
-	frame = append(frame, make([]byte, 100-len(frame))...)
-	for n := range packets {
-		binary.BigEndian.PutUint16(frame[34:], uint16(n%200)) // so many flows
-		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil {
-			t.Fatal(err)
-		}
-		if n%50 == 49 {
-			time.Sleep(time.Millisecond)
-		}
+	for burst := range slices.Chunk(frames, 50) {
+		capturetest.Send(t, name, burst...)
+		time.Sleep(time.Millisecond)
 	}
 }
 
