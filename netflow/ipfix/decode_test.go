@@ -140,39 +140,4 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func BenchmarkDecode(b *testing.B) {
-	fields := []template.Field{
-		field(8, 4), field(12, 4), field(15, 4), field(10, 4), field(14, 4), field(2, 4), field(1, 4), field(152, 8), field(153, 8),
-		field(7, 2), field(11, 2), field(4, 1), field(6, 1), field(5, 1), field(16, 4), field(17, 4), field(9, 1), field(13, 1),
-		field(61, 1), field(136, 1),
-	}
-	record := make([]byte, 63)
-	for i := range record {
-		record[i] = byte(i)
-	}
-	record[48] = 6
-	m := message()
-	d := domain()
-	batch := netflow.NewBatch(2400)
-	var rep template.Report
-	if err := ipfix.Decode(batch, d, message().Template(256, fields...).Bytes(), &rep); err != nil {
-		b.Fatal(err)
-	}
-	var records [][]byte
-	for range 24 {
-		records = append(records, record)
-	}
-	msg := m.Data(256, records...).Bytes()
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		if batch.Room() < 24 {
-			batch.Reset()
-		}
-		rep.Reset()
-		_ = ipfix.Decode(batch, d, msg, &rep)
-		n += rep.Flows
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "flows/s")
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/flow")
-}
+func BenchmarkDecode(b *testing.B) { decoder.Benchmark(b) }

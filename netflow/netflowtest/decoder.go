@@ -196,3 +196,39 @@ func (d *Decoder) Check(t *testing.T, known, msg, short []byte) {
 		t.Fatalf("cut to %d bytes: %d rows of %d, or other ones", len(short), part.Len(), b.Len())
 	}
 }
+
+// Benchmark decodes messages of 24 flows, of the 20 fields that routers send.
+func (d *Decoder) Benchmark(b *testing.B) {
+	const flows = 24
+	fields := slices.Concat(
+		[]template.Field{Field(8, 4), Field(12, 4), Field(15, 4), Field(10, 4), Field(14, 4), Field(2, 4), Field(1, 4)}, d.Times,
+		[]template.Field{Field(7, 2), Field(11, 2), Field(4, 1), Field(6, 1), Field(5, 1), Field(16, 4), Field(17, 4), Field(9, 1),
+			Field(13, 1), Field(61, 1), Field(136, 1)})
+	var record []byte
+	for _, f := range fields {
+		for range f.Length {
+			record = append(record, byte(len(record)))
+		}
+		if f.ID == 4 {
+			record[len(record)-1] = netflow.ProtoTCP
+		}
+	}
+	domain, batch := d.Domain(), netflow.NewBatch(100*flows)
+	var rep template.Report
+	if err := d.Decode(batch, domain, d.Message().Template(256, fields...).Bytes(), &rep); err != nil {
+		b.Fatal(err)
+	}
+	msg := d.Message().Data(256, slices.Repeat([][]byte{record}, flows)...).Bytes()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if batch.Room() < flows {
+			batch.Reset()
+		}
+		rep.Reset()
+		_ = d.Decode(batch, domain, msg, &rep)
+		n += rep.Flows
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "flows/s")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/flow")
+}

@@ -42,3 +42,24 @@ func Hex(t testing.TB, digits string) []byte {
 	}
 	return b
 }
+
+// Encoder is that of package v5, v9 or ipfix.
+type Encoder interface {
+	Append(now netflow.Timestamp, r *netflow.Record) bool
+	AppendMessage(dst []byte, now netflow.Timestamp) []byte
+}
+
+// EncodingDoesNotAllocate encodes flows in turn, datagram after datagram.
+func EncodingDoesNotAllocate(t *testing.T, e Encoder, flows ...netflow.Record) {
+	t.Helper()
+	buf := make([]byte, 0, 1500)
+	if n := testing.AllocsPerRun(100, func() {
+		for i := range 100 {
+			if !e.Append(Now, &flows[i%len(flows)]) {
+				buf = e.AppendMessage(buf[:0], Now)
+			}
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}

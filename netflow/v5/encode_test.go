@@ -186,17 +186,7 @@ func TestPartsAddUp(t *testing.T) {
 }
 
 func TestEncodingDoesNotAllocate(t *testing.T) {
-	e := v5.NewEncoder(v5.EncoderConfig{Version: 5, MaxBytes: 1400})
-	r, buf := flow(), make([]byte, 0, 1500)
-	if n := testing.AllocsPerRun(100, func() {
-		for range 100 {
-			if !e.Append(replayed, &r) {
-				buf = e.AppendMessage(buf[:0], replayed)
-			}
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
-	}
+	netflowtest.EncodingDoesNotAllocate(t, v5.NewEncoder(v5.EncoderConfig{Version: 5, MaxBytes: 1400}), flow())
 }
 
 func BenchmarkEncode(b *testing.B) {

@@ -164,21 +164,7 @@ func TestTemplatesComeBack(t *testing.T) {
 }
 
 func TestEncodingDoesNotAllocate(t *testing.T) {
-	e := v9.NewEncoder(v9.EncoderConfig{MaxBytes: 1400, TemplateEvery: time.Minute, TemplateMessages: 20})
-	a, b, buf := flow(), ping6(), make([]byte, 0, 1500)
-	if n := testing.AllocsPerRun(100, func() {
-		for i := range 100 {
-			r := &a
-			if i%5 == 0 {
-				r = &b
-			}
-			if !e.Append(replayed, r) {
-				buf = e.AppendMessage(buf[:0], replayed)
-			}
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
-	}
+	netflowtest.EncodingDoesNotAllocate(t, v9.NewEncoder(v9.EncoderConfig{MaxBytes: 1400, TemplateEvery: time.Minute, TemplateMessages: 20}), flow(), ping6())
 }
 
 func BenchmarkEncode(b *testing.B) {
