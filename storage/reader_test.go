@@ -225,16 +225,7 @@ func TestFlowStreamsAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	var errs []error
-	rows := 0
-	for c, err := range s.Chunks() {
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		rows += c.Rows()
-		c.Close()
-	}
+	rows, errs := countRows(s)
 	if rows != 150 || len(errs) != 1 || !errors.Is(errs[0], stream.ErrTorn) || !strings.Contains(errs[0].Error(), torn) {
 		t.Errorf("%d rows and %v", rows, errs)
 	}
@@ -327,16 +318,7 @@ func TestDamagedFileIsNamedAndOthersAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var errs []error
-		rows := 0
-		for c, err := range s.Chunks() {
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			rows += c.Rows()
-			c.Close()
-		}
+		rows, errs := countRows(s)
 		if rows != 200 || len(errs) != 1 || !strings.Contains(errs[0].Error(), damaged) {
 			t.Errorf("%s: %d rows and %v", c.name, rows, errs)
 		}
@@ -383,4 +365,17 @@ func TestList(t *testing.T) {
 		t.Errorf("got %v, want %s", got, want)
 	}
 	w.close()
+}
+
+// countRows reads all that can be read.
+func countRows(s *storage.Snapshot) (rows int, errs []error) {
+	for c, err := range s.Chunks() {
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		rows += c.Rows()
+		c.Close()
+	}
+	return rows, errs
 }

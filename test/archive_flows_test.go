@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,17 +27,6 @@ var (
 	archiveFlows = flag.Int("archive-flows", 40, "flows of which TestPacketsOfFlows takes the packets out")
 )
 
-// storedFlow is a flow as flowprint -o ndjson tells it.
-type storedFlow struct {
-	Start, End     time.Time
-	SrcAddr        netip.Addr `json:"src_addr"`
-	DstAddr        netip.Addr `json:"dst_addr"`
-	SrcPort        uint16     `json:"src_port"`
-	DstPort        uint16     `json:"dst_port"`
-	Proto          uint8
-	Packets, Bytes uint64
-}
-
 // TestPacketsOfFlows meters and archives a generated trace, and asks flowpcap for the packets of random flows that
 // flowprint tells: they are as many, of as many bytes, as the flow has. As it is stated in the README:
 //
@@ -55,7 +44,11 @@ func TestPacketsOfFlows(t *testing.T) {
 	c.Flows = c.Packets/24 + 10
 	c.Span = time.Duration(c.Packets) * time.Second / 16_000
 	capture := filepath.Join(work, "trace.pcap")
-	totals := writeTrace(t, capture, c)
+	var totals trace.Totals
+	create(t, capture, func(w io.Writer) (err error) {
+		totals, err = trace.Write(w, c)
+		return err
+	})
 
 	store, dir := filepath.Join(work, "flows"), filepath.Join(work, "packets")
 	sink, address := collector(t, store)
@@ -101,28 +94,8 @@ func TestPacketsOfFlows(t *testing.T) {
 	t.Run("tshark", func(t *testing.T) { countByTshark(t, files, totals.Packets) })
 }
 
-func writeTrace(t *testing.T, path string, c trace.Config) trace.Totals {
-	t.Helper()
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := bufio.NewWriterSize(file, 1<<20)
-	totals, err := trace.Write(w, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return totals
-}
-
 // randomFlows chooses among all that flowprint prints, each as likely as any other.
-func randomFlows(t *testing.T, store string, n int) []storedFlow {
+func randomFlows(t *testing.T, store string, n int) []row {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(bin, "flowprint"), "-o", "ndjson", store)
 	out, err := cmd.StdoutPipe()
@@ -149,7 +122,7 @@ func randomFlows(t *testing.T, store string, n int) []storedFlow {
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	flows := make([]storedFlow, len(lines))
+	flows := make([]row, len(lines))
 	for i, line := range lines {
 		if err := json.Unmarshal(line, &flows[i]); err != nil {
 			t.Fatalf("%s: %v", line, err)
@@ -159,7 +132,7 @@ func randomFlows(t *testing.T, store string, n int) []storedFlow {
 }
 
 // packetsOfFlow asks for a flow as an operator does who has its line before him. Its times are whole milliseconds.
-func packetsOfFlow(t *testing.T, dir string, f *storedFlow) (out []byte, wall, cpu time.Duration) {
+func packetsOfFlow(t *testing.T, dir string, f *row) (out []byte, wall, cpu time.Duration) {
 	t.Helper()
 	filter := fmt.Sprintf("proto %d and src ip %v and dst ip %v and src port %d and dst port %d", f.Proto, f.SrcAddr, f.DstAddr, f.SrcPort, f.DstPort)
 	cmd := exec.Command(filepath.Join(bin, "flowpcap"), "-f", filter,
@@ -174,7 +147,7 @@ func packetsOfFlow(t *testing.T, dir string, f *storedFlow) (out []byte, wall, c
 }
 
 // checkPackets reads the headers in the plainest way: trace writes Ethernet without tags, and no options.
-func checkPackets(t *testing.T, f *storedFlow, capture []byte, keep int) {
+func checkPackets(t *testing.T, f *row, capture []byte, keep int) {
 	t.Helper()
 	r, err := pcapfile.NewReader(bytes.NewReader(capture))
 	if err != nil {

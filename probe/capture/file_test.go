@@ -61,16 +61,26 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// TestStandardInput swaps it for a pipe: frames come as they are written, and Stop ends a Next that waits.
-func TestStandardInput(t *testing.T) {
+// standardInput puts a pipe in its place.
+func standardInput(t *testing.T) (out *os.File) {
+	t.Helper()
 	in, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func(old *os.File) { os.Stdin = old }(os.Stdin)
+	old := os.Stdin
 	os.Stdin = in
-	defer in.Close()
-	defer out.Close()
+	t.Cleanup(func() {
+		os.Stdin = old
+		in.Close()
+		out.Close()
+	})
+	return out
+}
+
+// TestStandardInput swaps it for a pipe: frames come as they are written, and Stop ends a Next that waits.
+func TestStandardInput(t *testing.T) {
+	out := standardInput(t)
 	if _, err := out.Write(writeCapture(t, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -90,16 +100,10 @@ func TestStandardInput(t *testing.T) {
 }
 
 func TestStandardInputIsText(t *testing.T) {
-	in, out, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func(old *os.File) { os.Stdin = old }(os.Stdin)
-	os.Stdin = in
-	defer in.Close()
+	out := standardInput(t)
 	out.WriteString("this is no capture\n")
 	out.Close()
-	_, err = OpenFile("-")
+	_, err := OpenFile("-")
 	if !errors.Is(err, pcapfile.ErrFormat) || !strings.HasPrefix(err.Error(), "standard input: ") {
 		t.Errorf("error %v, want %v, naming standard input", err, pcapfile.ErrFormat)
 	}

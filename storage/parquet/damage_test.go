@@ -13,6 +13,7 @@ import (
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/storage/column"
 	"github.com/caprock-net/caprock/storage/parquet"
+	"github.com/caprock-net/caprock/storage/storagetest"
 )
 
 // smallFile makes a file of two appends of a few rows.
@@ -26,7 +27,7 @@ func smallFile(t testing.TB) (m *memory, ends []int, groups []*netflow.Batch) {
 	}
 	ends = append(ends, len(m.data))
 	for range 2 {
-		b := randomBatch(rnd, 9)
+		b := storagetest.RandomBatch(rnd, 9, netflow.IPVersion)
 		groups = append(groups, b)
 		if err := a.Append(encode(t, b), map[string]string{"caprock.journal_seq": "17"}); err != nil {
 			t.Fatal(err)
@@ -162,7 +163,7 @@ func TestRecoverGoesOn(t *testing.T) {
 		t.Errorf("recovered: %v, %d rows, %d row groups, %d bytes", a.Meta(), a.Rows(), a.RowGroups(), a.Size())
 	}
 	dead := a.DeadBytes()
-	more := randomBatch(rand.New(rand.NewPCG(9, 10)), 50)
+	more := storagetest.RandomBatch(rand.New(rand.NewPCG(9, 10)), 50, netflow.IPVersion)
 	if err := a.Append(encode(t, more), map[string]string{"caprock.journal_seq": "18"}); err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +228,7 @@ func TestRewriteKeepsTheRows(t *testing.T) {
 	}
 	var groups []*netflow.Batch
 	for _, rows := range []int{10, 20, 30, 100, 5, 200, 1} {
-		b := randomBatch(rnd, rows)
+		b := storagetest.RandomBatch(rnd, rows, netflow.IPVersion)
 		groups = append(groups, b)
 		if err := a.Append(encode(t, b), map[string]string{"caprock.ledger": "{}"}); err != nil {
 			t.Fatal(err)

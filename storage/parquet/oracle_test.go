@@ -11,6 +11,7 @@ import (
 
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/storage/parquet"
+	"github.com/caprock-net/caprock/storage/storagetest"
 )
 
 // text is how a row's address or MAC stands in a file.
@@ -54,7 +55,7 @@ func TestParquetGoReadsTheSame(t *testing.T) {
 	oracle(t, m, nil)
 	var want []*netflow.Batch
 	for _, rows := range []int{1, 9, 300, 70000} {
-		b := randomBatch(rnd, rows)
+		b := storagetest.RandomBatch(rnd, rows, netflow.IPVersion)
 		want = append(want, b)
 		if err := a.Append(encode(t, b), map[string]string{"caprock.ledger": `{"rows":1}`}); err != nil {
 			t.Fatal(err)

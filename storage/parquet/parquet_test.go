@@ -10,6 +10,7 @@ import (
 	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/storage/column"
 	"github.com/caprock-net/caprock/storage/parquet"
+	"github.com/caprock-net/caprock/storage/storagetest"
 )
 
 // memory is a file in memory that can be told to fail.
@@ -49,65 +50,6 @@ func (m *memory) Truncate(n int64) error {
 }
 
 func (m *memory) Sync() error { m.syncs++; return nil }
-
-// randomBatch makes rows whose columns are of every shape: absent, constant, few values, many, any.
-func randomBatch(rnd *rand.Rand, rows int) *netflow.Batch {
-	b := netflow.NewBatch(rows)
-	var shape [netflow.NumColumns]int
-	var columns netflow.ColumnSet
-	for _, c := range netflow.Columns() {
-		if shape[c] = rnd.IntN(6); shape[c] > 0 {
-			columns |= netflow.SetOf(c)
-		}
-	}
-	shape[netflow.IPVersion] = 2
-	columns |= netflow.SetOf(netflow.IPVersion)
-	b.Extend(rows, columns)
-	number := func(c netflow.Column) uint64 {
-		switch shape[c] {
-		case 1:
-			return 42 + uint64(c)
-		case 2:
-			return rnd.Uint64() >> (64 - rnd.IntN(4))
-		case 3:
-			return 1<<40 + rnd.Uint64N(60000)
-		case 4:
-			return rnd.Uint64N(1 << 31)
-		}
-		return rnd.Uint64()
-	}
-	for _, c := range netflow.Columns() {
-		if shape[c] == 0 {
-			continue
-		}
-		for i := range rows {
-			v := number(c)
-			switch c.Kind() {
-			case netflow.KindTime:
-				b.Times(c)[i] = netflow.Timestamp(v)
-			case netflow.KindAddr:
-				switch v % 4 {
-				case 0: // none, or ::
-				case 1:
-					b.Addrs(c)[i] = netflow.Addr{0: 0x20, 1: 1, 14: byte(v >> 8), 15: byte(v)}
-				default:
-					b.Addrs(c)[i] = netflow.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
-				}
-			case netflow.KindMAC:
-				b.MACs(c)[i] = netflow.MACFrom(v)
-			case netflow.KindUint8:
-				b.Uint8s(c)[i] = uint8(v)
-			case netflow.KindUint16:
-				b.Uint16s(c)[i] = uint16(v)
-			case netflow.KindUint32:
-				b.Uint32s(c)[i] = uint32(v)
-			case netflow.KindUint64:
-				b.Uint64s(c)[i] = v
-			}
-		}
-	}
-	return b
-}
 
 // dense reads a column of a chunk as one value a row.
 func dense(t testing.TB, chunk column.Chunk, c netflow.Column) (nums []uint64, addrs []netflow.Addr) {
@@ -198,7 +140,7 @@ func TestAppendedRowsComeBackEqual(t *testing.T) {
 	}
 	var want [][]*netflow.Batch
 	for i, rows := range []int{1, 2, 7, 8, 9, 31, 33, 129, 1000, 5000} {
-		group := []*netflow.Batch{randomBatch(rnd, rows), randomBatch(rnd, rows/2+1)}
+		group := []*netflow.Batch{storagetest.RandomBatch(rnd, rows, netflow.IPVersion), storagetest.RandomBatch(rnd, rows/2+1, netflow.IPVersion)}
 		want = append(want, group)
 		writes, syncs := m.writes, m.syncs
 		if err := a.Append(encode(t, group...), map[string]string{"caprock.journal_seq": string(rune('0' + i))}); err != nil {
@@ -227,7 +169,7 @@ func TestFailedAppendLeavesTheFileAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := randomBatch(rnd, 100)
+	b := storagetest.RandomBatch(rnd, 100, netflow.IPVersion)
 	if err := a.Append(encode(t, b), nil); err != nil {
 		t.Fatal(err)
 	}

@@ -8,63 +8,9 @@ import (
 	"testing"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/storage/storagetest"
 	"github.com/caprock-net/caprock/storage/stream"
 )
-
-// randomBatch makes rows whose columns are of every shape: absent, constant, narrow, wide, IPv4, IPv6 and both.
-func randomBatch(rnd *rand.Rand, rows int) *netflow.Batch {
-	b := netflow.NewBatch(max(rows, 1))
-	var shape [netflow.NumColumns]int
-	var columns netflow.ColumnSet
-	for _, c := range netflow.Columns() {
-		if shape[c] = rnd.IntN(6); shape[c] > 0 {
-			columns |= netflow.SetOf(c)
-		}
-	}
-	b.Extend(rows, columns)
-	number := func(c netflow.Column, i int) uint64 {
-		switch shape[c] {
-		case 1:
-			return 42 + uint64(c)
-		case 2:
-			return rnd.Uint64() >> (64 - rnd.IntN(9))
-		case 3:
-			return 1<<40 + rnd.Uint64N(60000)
-		case 4:
-			return rnd.Uint64N(1 << 31)
-		}
-		return rnd.Uint64()
-	}
-	for _, c := range netflow.Columns() {
-		if shape[c] == 0 {
-			continue
-		}
-		for i := range rows {
-			v := number(c, i)
-			switch c.Kind() {
-			case netflow.KindTime:
-				b.Times(c)[i] = netflow.Timestamp(v)
-			case netflow.KindAddr:
-				a := netflow.AddrFrom4([4]byte{10, byte(v >> 16), byte(v >> 8), byte(v)})
-				if shape[c] == 4 || shape[c] == 5 && v%3 == 0 {
-					a = netflow.Addr{0: 0x20, 1: 1, 14: byte(v >> 8), 15: byte(v)}
-				}
-				b.Addrs(c)[i] = a
-			case netflow.KindMAC:
-				b.MACs(c)[i] = netflow.MACFrom(v)
-			case netflow.KindUint8:
-				b.Uint8s(c)[i] = uint8(v)
-			case netflow.KindUint16:
-				b.Uint16s(c)[i] = uint16(v)
-			case netflow.KindUint32:
-				b.Uint32s(c)[i] = uint32(v)
-			case netflow.KindUint64:
-				b.Uint64s(c)[i] = v
-			}
-		}
-	}
-	return b
-}
 
 func sameRows(t *testing.T, got, want *netflow.Batch) {
 	t.Helper()
@@ -105,7 +51,7 @@ func TestFramesComeBackEqual(t *testing.T) {
 	data := stream.AppendHeader(nil)
 	var want []*netflow.Batch
 	for i := range 60 {
-		b := randomBatch(rnd, []int{0, 1, 7, 8, 9, 100, 1000}[i%7])
+		b := storagetest.RandomBatch(rnd, []int{0, 1, 7, 8, 9, 100, 1000}[i%7])
 		want = append(want, b)
 		data = stream.AppendFrame(data, uint64(i)*1000+7, b)
 		if i == 30 {
@@ -126,7 +72,7 @@ func TestFramesComeBackEqual(t *testing.T) {
 
 func TestWriterSplitsAndNumbers(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	b := randomBatch(rnd, stream.MaxRows*2+5)
+	b := storagetest.RandomBatch(rnd, stream.MaxRows*2+5)
 	var out bytes.Buffer
 	w := stream.NewWriter(&out)
 	if err := w.Write(b); err != nil {
@@ -167,7 +113,7 @@ func TestEveryTruncationIsTorn(t *testing.T) {
 	data := stream.AppendHeader(nil)
 	ends := map[int]int{len(data): 0}
 	for i := range 3 {
-		data = stream.AppendFrame(data, uint64(i), randomBatch(rnd, 5))
+		data = stream.AppendFrame(data, uint64(i), storagetest.RandomBatch(rnd, 5))
 		ends[len(data)] = i + 1
 	}
 	frames := 0
@@ -190,7 +136,7 @@ func TestEveryTruncationIsTorn(t *testing.T) {
 func TestEveryBitFlipIsNoticed(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
 	data := stream.AppendHeader(nil)
-	data = stream.AppendFrame(data, 1, randomBatch(rnd, 9))
+	data = stream.AppendFrame(data, 1, storagetest.RandomBatch(rnd, 9))
 	for bit := range len(data) * 8 {
 		data[bit/8] ^= 1 << (bit % 8)
 		got, _, err := readAll(t, data, 1000)
@@ -204,7 +150,7 @@ func TestEveryBitFlipIsNoticed(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(9, 10))
 	for rows := range 4 {
-		f.Add(stream.AppendFrame(stream.AppendHeader(nil), 1, randomBatch(rnd, rows*3)))
+		f.Add(stream.AppendFrame(stream.AppendHeader(nil), 1, storagetest.RandomBatch(rnd, rows*3)))
 	}
 	b, again := netflow.NewBatch(2000), netflow.NewBatch(2000)
 	f.Fuzz(func(t *testing.T, data []byte) {
