@@ -103,7 +103,7 @@ func (c Counters) sub(from Counters) Counters {
 
 // Bounds and defaults of LiveConfig.
 const (
-	MinRingSize     = 2 << 20 // two blocks: one to read, one to fill
+	MinRingSize     = 2 << 20 // two of the largest blocks: one to read, one to fill
 	MaxRingSize     = 1 << 30
 	DefaultRingSize = 64 << 20
 	MinSnapLen      = 64

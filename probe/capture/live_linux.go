@@ -116,7 +116,7 @@ func (l *Live) begin(cfg LiveConfig) error {
 	if err != nil {
 		return err
 	}
-	if l.ring, err = newRing(l.fd, cfg.RingSize); err != nil {
+	if l.ring, err = newRing(l.fd, cfg.RingSize, cfg.SnapLen); err != nil {
 		return err
 	}
 	if l.promiscuous = cfg.Promiscuous && l.index != 0 && !l.lo; l.promiscuous {

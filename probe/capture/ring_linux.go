@@ -8,18 +8,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// blockSize is what the kernel hands over at once.
-const blockSize = 1 << 20
+// A block is what the kernel hands over at once, and after a few milliseconds though there is but one frame in it. In a
+// small ring they are smaller, so that there are more of them: a reader that has to wait for its turn on a busy machine
+// finds what has come meanwhile in as many.
+const (
+	blockSize      = 1 << 20
+	smallBlockSize = 256 << 10
+	fewBlocks      = 8
+)
+
+// blockSizeOf is that of a ring, each of whose frames has to fit into a block.
+func blockSizeOf(size, snapLen int) int {
+	if size < fewBlocks*blockSize && snapLen <= smallBlockSize/4 {
+		return smallBlockSize
+	}
+	return blockSize
+}
 
 // ring is the TPACKET_V3 buffer that is shared with the kernel (Documentation/networking/packet_mmap.rst): blocks that
 // belong either to the kernel or to us, told by a word in their header, and are handed over in turn.
 type ring struct {
-	mem []byte
-	cur int // offset of the block that comes next, or that is ours
+	mem       []byte
+	blockSize int
+	cur       int // offset of the block that comes next, or that is ours
 }
 
-// newRing gives a packet socket a ring of at least size bytes. It must happen before the socket is bound.
-func newRing(fd, size int) (*ring, error) {
+// newRing gives a packet socket a ring of at least size bytes, for frames of up to snapLen. It must happen before the
+// socket is bound.
+func newRing(fd, size, snapLen int) (*ring, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return nil, fmt.Errorf("TPACKET_V3: %w", err)
 	}
@@ -27,20 +43,21 @@ func newRing(fd, size int) (*ring, error) {
 		return nil, fmt.Errorf("headroom: %w", err)
 	}
 	const frameSize = 2048 // version 3 packs frames as they come and only wants the numbers to fit
+	blockSize := blockSizeOf(size, snapLen)
 	blocks := (size + blockSize - 1) / blockSize
 	req := unix.TpacketReq3{
-		Block_size: blockSize, Block_nr: uint32(blocks),
+		Block_size: uint32(blockSize), Block_nr: uint32(blocks),
 		Frame_size: frameSize, Frame_nr: uint32(blocks * (blockSize / frameSize)),
 		Retire_blk_tov: retire,
 	}
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
-		return nil, fmt.Errorf("ring of %d MiB (--ring-size takes a smaller one): %w", blocks, err)
+		return nil, fmt.Errorf("ring of %d KiB (--ring-size takes a smaller one): %w", blocks*blockSize>>10, err)
 	}
 	mem, err := unix.Mmap(fd, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("map ring of %d MiB (--ring-size takes a smaller one): %w", blocks, err)
+		return nil, fmt.Errorf("map ring of %d KiB (--ring-size takes a smaller one): %w", blocks*blockSize>>10, err)
 	}
-	return &ring{mem: mem}, nil
+	return &ring{mem: mem, blockSize: blockSize}, nil
 }
 
 // status is the word of the current block that says whose it is.
@@ -54,13 +71,13 @@ func (r *ring) take() (block, bool) {
 		return block{}, false
 	}
 	h := (*unix.TpacketHdrV1)(unsafe.Pointer(&r.mem[r.cur+8]))
-	return block{mem: r.mem[r.cur : r.cur+blockSize], left: h.Num_pkts, at: h.Offset_to_first_pkt}, true
+	return block{mem: r.mem[r.cur : r.cur+r.blockSize], left: h.Num_pkts, at: h.Offset_to_first_pkt}, true
 }
 
 // release gives the current block back to the kernel and goes on to the following one.
 func (r *ring) release() {
 	atomic.StoreUint32(r.status(), unix.TP_STATUS_KERNEL)
-	if r.cur += blockSize; r.cur == len(r.mem) {
+	if r.cur += r.blockSize; r.cur == len(r.mem) {
 		r.cur = 0
 	}
 }
