@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -112,28 +111,18 @@ type consoleMeter Probe
 
 // Sources implements console.Meter.
 func (p *consoleMeter) Sources() []console.Source {
-	var sources []console.Source
-	for _, m := range (*Probe)(p).all() {
+	meters := (*Probe)(p).all()
+	for _, m := range meters {
 		m.mu.Lock()
-		for _, s := range m.sources {
-			stats := s.stats
-			if s.source != nil {
-				stats = s.source.Stats()
-			}
-			source := console.Source{Name: s.name, Down: s.err != nil || s.gone, Received: s.counts.frames, Dropped: stats.Dropped}
-			if n := len(sources); s.whole != nil { // a ring of the one before
-				o := &sources[n-1]
-				o.Down, o.Received, o.Dropped = o.Down || source.Down, o.Received+source.Received, o.Dropped+source.Dropped
-				continue
-			}
-			if at := slices.IndexFunc(sources, func(o console.Source) bool { return s.wild && o.Name == s.name }); at >= 0 {
-				o := &sources[at]
-				o.Down, o.Received, o.Dropped = o.Down && source.Down, o.Received+source.Received, o.Dropped+source.Dropped
-				continue
-			}
-			sources = append(sources, source)
+		defer m.mu.Unlock()
+	}
+	var sources []console.Source
+	for _, t := range totals(meters) {
+		down := t.err != nil
+		if t.comes {
+			down = t.gone()
 		}
-		m.mu.Unlock()
+		sources = append(sources, console.Source{Name: t.name, Down: down, Received: t.counts.frames, Dropped: t.stats.Dropped})
 	}
 	return sources
 }
@@ -144,6 +133,9 @@ func (p *consoleMeter) Cache() console.Cache {
 	c := console.Cache{Active: p.cfg.Cache.Active, Inactive: p.cfg.Cache.Inactive, Exported: p.exporter != nil}
 	p.mu.Unlock()
 	for _, m := range (*Probe)(p).all() {
+		if m.cache == nil {
+			continue
+		}
 		m.mu.Lock()
 		s := m.cache.Stats()
 		m.mu.Unlock()
@@ -159,6 +151,9 @@ func (p *consoleMeter) Flows(f func(string, *netflow.Record) bool) {
 	const atOnce = 1024
 	flows := make([]netflow.Record, 0, atOnce)
 	for _, m := range (*Probe)(p).all() {
+		if m.cache == nil {
+			continue
+		}
 		for from, first := uint32(0), true; first || from != 0; first = false {
 			flows = flows[:0]
 			m.mu.Lock()

@@ -24,7 +24,7 @@ type Config struct {
 	RingSize    int  // bytes of kernel buffer for each interface; 0: capture.DefaultRingSize
 	SnapLen     int  // bytes taken of each frame; 0: capture.DefaultSnapLen
 	Promiscuous bool // also meter frames that are not for this station
-	Persist     bool // an interface that is removed is waited for; Linux
+	Persist     bool // interfaces come and go, as those of a pattern, but are there at the start; Linux
 
 	Decap         dissect.Tunnels // meter the packets in these, and not those around them
 	FragmentPorts bool            // later fragments are metered with the ports of the first one

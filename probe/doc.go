@@ -17,8 +17,9 @@
 // With [Config].Accounting the packets of each batch are also counted in a table of package account, one for all interfaces,
 // and package console answers IPCAD's commands about it, which never hold a meter for more than some thousand rows.
 //
-// [Probe.Reload] changes timeouts, collectors and rates while packets are metered. Interfaces of a pattern come and go
-// (wildcard.go), each with a meter as long as it is there; what is read may be sent on at another interface (tap.go).
+// [Probe.Reload] changes timeouts, collectors and rates while packets are metered. Interfaces of a pattern come and go, and
+// with [Config].Persist all do (wildcard.go), each with a meter for each ring as long as it is there; what is read may be
+// sent on at another interface (tap.go). The Summary has one source for all rings and lives of an interface (source.go).
 //
 // What is lost, and where. A meter that is too slow loses packets in the kernel, which counts them. When the
 // collectors' side is too slow (pacing, a blocked socket), up to [QueueFlows] flows wait; then a live probe loses flows, and

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
-	"github.com/caprock-net/caprock/probe/account"
 	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/dissect"
@@ -48,7 +47,7 @@ type meter struct {
 	matcher  *filter.Matcher   // of files; nil: every packet is metered
 	sampler  *sampler          // of frames; nil: all are metered
 	flows    *flowSampler      // nil: all flows are metered
-	workers  *workers          // they get the packets in place of cache; nil: there are none
+	workers  *workers          // they get the packets; nil: cache does
 
 	decap     dissect.Tunnels // to look into
 	outers    []dissect.Outer // what was around the packets of batch; nil: nobody wants to know
@@ -58,8 +57,8 @@ type meter struct {
 	told    capture.Stats // as of watched
 
 	mu      sync.Mutex
-	cache   *flowcache.Cache
-	sources []*sourceState // the last one is being read
+	cache   *flowcache.Cache // nil: workers have the flows
+	sources []*sourceState   // the last one is being read
 	tapped  capture.TapCounts
 	refused export.Tally // flows that found the queue full
 	passed  uint64       // packets given to the workers
@@ -86,38 +85,30 @@ func (v *verdicts) add(w verdicts) {
 	v.unsampled += w.unsampled
 }
 
-// sourceState is a source and what came of it.
-type sourceState struct {
-	name   string
-	whole  *sourceState       // of which this is a part (a ring of an interface, or a worker of a file); nil: none
-	source capture.Source     // nil when it is at its end
-	feed   *account.Interface // of the accounting table; nil: there is none
-	counts verdicts
-	stats  capture.Stats // at its end
-	err    error         // what ended it, if not its end
-
-	wild     bool // it is of a pattern
-	returned bool // and was metered before
-	gone     bool // and is no longer there
-}
-
+// newMeter makes a meter with a table of flows.
 func newMeter(cfg *Config, q *queue) (*meter, error) {
-	settings := cfg.cacheConfig()
-	cache, err := flowcache.New(settings)
+	cache, err := flowcache.New(cfg.cacheConfig())
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{cache: cache, queue: q, live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
+	m := newReader(cfg)
+	m.cache, m.queue = cache, q
+	return m, nil
+}
+
+// newReader makes a meter without, for workers.
+func newReader(cfg *Config) *meter {
+	m := &meter{live: len(cfg.Interfaces) > 0, log: cfg.Logger, unknown: map[dissect.LinkType]bool{}}
 	m.emit = m.hand
 	m.decap, m.fragments = cfg.Decap, cfg.newFragments()
-	if settings.Outers {
+	if cfg.cacheConfig().Outers {
 		m.outers = make([]dissect.Outer, len(m.batch))
 	}
 	m.sampler, m.flows = newSampler(&cfg.Sample), newFlowSampler(&cfg.Sample)
 	if cfg.Filter != nil && !m.live {
 		m.matcher = filter.NewMatcher(cfg.Filter)
 	}
-	return m, nil
+	return m
 }
 
 // run meters a source to its end. The error is the one that ended it, if it was not its end.
@@ -310,7 +301,9 @@ func (m *meter) flush() {
 		m.workers.end()
 	}
 	m.mu.Lock()
-	m.cache.Flush(m.emit)
+	if m.cache != nil {
+		m.cache.Flush(m.emit)
+	}
 	if m.recorder != nil {
 		m.recorder.Flush()
 	}
@@ -329,7 +322,7 @@ func (m *meter) watch(s *sourceState) {
 	if n := stats.Dropped - m.told.Dropped; n > 0 {
 		m.log.Warn("the kernel dropped packets: the ring was full (--ring-size makes it larger)", "interface", s.name, "packets", n)
 	}
-	if n := stats.Downs - m.told.Downs; n > 0 && s.whole == nil {
+	if n := stats.Downs - m.told.Downs; n > 0 && s.ring == 0 {
 		m.log.Warn("the interface was down", "interface", s.name, "times", n)
 	}
 	m.told = stats

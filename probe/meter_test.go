@@ -54,7 +54,7 @@ func fakeProbe(t *testing.T, f *fake) (*Probe, *meter) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.sources = []*sourceState{{name: "fake0", source: f}}
+	m.sources = []*sourceState{{origin: &origin{name: "fake0"}, source: f}}
 	return &Probe{cfg: cfg, queue: q, meters: []*meter{m}}, m
 }
 

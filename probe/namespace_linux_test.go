@@ -3,6 +3,7 @@ package probe_test
 import (
 	"encoding/binary"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("not in time: %s", what)
 		}
@@ -40,10 +41,11 @@ func frameOf(from byte, number uint32, size int, tags ...uint16) []byte {
 
 // flows is a collector that keeps what it gets.
 type flows struct {
-	conn  *net.UDPConn
-	batch *netflow.Batch
-	err   error
-	done  chan struct{}
+	conn    *net.UDPConn
+	batch   *netflow.Batch
+	packets atomic.Uint64 // in the flows
+	err     error
+	done    chan struct{}
 }
 
 func collect(t *testing.T) *flows {
@@ -63,8 +65,12 @@ func collect(t *testing.T) *flows {
 			if err != nil {
 				return
 			}
+			from := f.batch.Len()
 			if err := ipfix.Decode(f.batch, domain, b[:n], &report); err != nil {
 				f.err = err
+			}
+			for i := from; i < f.batch.Len(); i++ {
+				f.packets.Add(f.batch.Record(i).Packets)
 			}
 		}
 	}()
@@ -74,10 +80,12 @@ func collect(t *testing.T) *flows {
 
 func (f *flows) address() string { return f.conn.LocalAddr().String() }
 
-// stop takes in what has arrived, and returns the packets by interface and last byte of the source address.
-func (f *flows) stop(t *testing.T) map[[2]int]uint64 {
+// stop waits until flows of so many packets have arrived, and returns the packets by interface and last byte of the source
+// address.
+func (f *flows) stop(t *testing.T, want uint64) map[[2]int]uint64 {
 	t.Helper()
-	f.conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	eventually(t, "all flows are collected", func() bool { return f.packets.Load() >= want })
+	f.conn.Close()
 	<-f.done
 	if f.err != nil {
 		t.Error(f.err)

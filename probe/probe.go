@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"sync"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -22,8 +21,9 @@ type Probe struct {
 	reload   sync.Mutex       // one Reload at a time
 	queue    *queue           // nil without destinations
 	exporter *export.Exporter // likewise
-	meters   []*meter         // one for each ring of each interface, or one for all files and its workers
-	wild     *wildcards       // nil: no interface is given by a pattern
+	meters   []*meter         // one for each ring of each interface in lives, or one for all files and its workers
+	lives    []*life          // interfaces that do not come again
+	wild     *wildcards       // nil: all interfaces are such
 	archive  *archive.Archive // nil: packets are not kept
 	tap      *capture.Tap     // nil: packets are not sent on
 
@@ -69,7 +69,7 @@ func (p *Probe) open() error {
 		return err
 	}
 	for _, name := range p.cfg.Interfaces {
-		if IsPattern(name) {
+		if p.cfg.comes(name) {
 			continue
 		}
 		if err := p.checkTap(name); err != nil {
@@ -100,13 +100,20 @@ func (p *Probe) newMeter(n int) (*meter, error) {
 	p.mu.Unlock()
 	cfg.Cache = cfg.shareOfCache(n)
 	m, err := newMeter(&cfg, p.queue)
-	if err == nil && p.archive != nil {
-		m.recorder = p.archive.NewRecorder(!m.live)
-	}
-	if err == nil && p.tap != nil {
-		m.tap = p.tap.NewPort()
+	if err == nil {
+		p.equip(m)
 	}
 	return m, err
+}
+
+// equip gives a meter that reads what takes the packets beside the table.
+func (p *Probe) equip(m *meter) {
+	if p.archive != nil {
+		m.recorder = p.archive.NewRecorder(!m.live)
+	}
+	if p.tap != nil {
+		m.tap = p.tap.NewPort()
+	}
 }
 
 // look fails for a file that is no capture, before anything of other files is sent. What can be read but once is left alone.
@@ -185,7 +192,7 @@ func (p *Probe) runFiles(ctx context.Context, m *meter) error {
 			break
 		}
 		file, err := capture.OpenFile(name)
-		s := &sourceState{name: name, feed: p.feed(name), err: err}
+		s := &sourceState{origin: p.origin(name), err: err}
 		if err == nil {
 			s.source = file
 		}
@@ -207,28 +214,18 @@ func (p *Probe) runFiles(ctx context.Context, m *meter) error {
 
 func (p *Probe) runInterfaces(ctx context.Context) error {
 	var running sync.WaitGroup
-	errs := make([]error, len(p.meters))
-	for i, m := range p.meters {
+	errs := make([]error, len(p.lives))
+	for i, l := range p.lives {
 		running.Go(func() {
-			runtime.LockOSThread() // the ring's pages stay near one CPU for as long as the scheduler lets the thread
-			defer runtime.UnlockOSThread()
-			s := m.sources[0]
-			if s.whole == nil {
-				m.log.Info("metering", "interface", s.name, "rings", p.cfg.rings())
-			}
-			stop := context.AfterFunc(ctx, s.source.Stop)
-			defer stop()
-			if errs[i] = m.run(s); errs[i] != nil && len(p.meters) > 1 {
-				p.complain(s, errs[i])
-			}
-			m.flush()
+			p.cfg.Logger.Info("metering", "interface", l.name, "rings", len(l.rings))
+			errs[i] = l.run(ctx, p.complain)
 		})
 	}
 	if p.wild != nil {
 		p.wild.run(ctx)
 	}
 	running.Wait()
-	return errors.Join(p.distinct(errs)...)
+	return errors.Join(errs...)
 }
 
 // apart is by how much the clocks of several meters may differ; a clock that goes back by more was set.

@@ -44,9 +44,10 @@ func (p *Probe) Reload(cfg Config) error {
 	for _, m := range p.all() {
 		if retimed {
 			m.mu.Lock()
-			errs = append(errs, m.cache.SetTimeouts(next.Cache.Active, next.Cache.Inactive, next.Cache.TCPExpiry))
 			if m.workers != nil {
 				m.workers.clock.SetTimeouts(next.Cache.Active, next.Cache.Inactive)
+			} else {
+				errs = append(errs, m.cache.SetTimeouts(next.Cache.Active, next.Cache.Inactive, next.Cache.TCPExpiry))
 			}
 			m.mu.Unlock()
 		}

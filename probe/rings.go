@@ -2,9 +2,11 @@ package probe
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"runtime"
+	"sync"
 
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/flowcache"
@@ -16,60 +18,108 @@ const MaxRings = 64
 func (c *Config) rings() int { return max(c.Rings, 1) }
 
 func (c *Config) validateRings() error {
+	flows := cmp.Or(c.Cache.MaxFlows, flowcache.DefaultMaxFlows)
 	switch {
 	case c.Rings < 0 || c.Rings > MaxRings:
 		return fmt.Errorf("rings: %d, must be 1 to %d", c.Rings, MaxRings)
-	case c.Rings > 1 && c.Persist:
-		return errors.New("rings: the kernel joins several rings to one interface for as long as that lives: with --persist there is one ring")
-	case c.Rings > 1 && slices.ContainsFunc(c.Interfaces, IsPattern):
-		return errors.New("rings: an interface that is given by a pattern has one ring")
+	case c.Rings > 1 && c.Rings > flows:
+		return fmt.Errorf("rings: %d, which have a table each, of %d flows together: there must be one for each", c.Rings, flows)
 	}
 	return nil
 }
 
-// shareOfCache is what each of n tables holds: all together as much as one.
+// shareOfCache is what each of n tables holds, so that all together hold no more than one would.
 func (c *Config) shareOfCache(n int) flowcache.Config {
 	share := c.Cache
-	share.MaxFlows = (cmp.Or(share.MaxFlows, flowcache.DefaultMaxFlows) + n - 1) / n
+	share.MaxFlows = cmp.Or(share.MaxFlows, flowcache.DefaultMaxFlows) / n
 	return share
+}
+
+// captureConfig says how to capture from an interface.
+func (c *Config) captureConfig(name string) capture.LiveConfig {
+	return capture.LiveConfig{Interface: name, RingSize: c.RingSize, SnapLen: c.snapLen(), Promiscuous: c.Promiscuous, Filter: c.Filter}
+}
+
+// life is an interface from when it is metered until it is gone: its rings, each with a meter.
+type life struct {
+	*origin
+	index  int
+	meters []*meter
+	rings  []*sourceState
+}
+
+// newLife gives the rings to the meters.
+func newLife(o *origin, meters []*meter, rings []*capture.Live) *life {
+	l := &life{origin: o, index: rings[0].Index(), meters: meters}
+	for i, ring := range rings {
+		s := &sourceState{origin: o, ring: i, source: ring}
+		m := meters[i]
+		m.mu.Lock()
+		m.sources = append(merge(m.sources, o), s)
+		m.mu.Unlock()
+		l.rings = append(l.rings, s)
+	}
+	return l
 }
 
 // openInterface opens the rings of an interface, with a meter for each.
 func (p *Probe) openInterface(name string) error {
 	n := p.cfg.rings()
-	rings, err := capture.OpenRings(capture.LiveConfig{
-		Interface: name, RingSize: p.cfg.RingSize, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous, Persist: p.cfg.Persist, Filter: p.cfg.Filter,
-	}, n)
+	rings, err := capture.OpenRings(p.cfg.captureConfig(name), n)
 	if err != nil {
 		return err
 	}
-	var first *sourceState
-	for i, ring := range rings {
+	var meters []*meter
+	for range rings {
 		m, err := p.addMeter(n)
 		if err != nil {
-			for _, ring := range rings[i:] {
-				err = errors.Join(err, ring.Close())
-			}
-			return err
+			return errors.Join(err, closeAll(rings))
 		}
-		s := &sourceState{name: name, whole: first, source: ring, feed: p.feed(name)}
-		if i == 0 {
-			first = s
-		}
-		m.sources = []*sourceState{s}
+		meters = append(meters, m)
 	}
+	p.lives = append(p.lives, newLife(p.origin(name), meters, rings))
 	return nil
 }
 
-// addPart adds what a ring has seen to the interface that it is a part of, the last one.
-func (s *Summary) addPart(part *SourceSummary) {
-	all := &s.Sources[len(s.Sources)-1]
-	all.Packets += part.Packets
-	all.WireBytes += part.WireBytes
-	all.Dropped += part.Dropped
-	all.Copies += part.Copies
-	all.Downs, all.Returns = max(all.Downs, part.Downs), max(all.Returns, part.Returns) // every ring sees each
-	all.Error = cmp.Or(all.Error, part.Error)
+func closeAll(rings []*capture.Live) error {
+	var err error
+	for _, ring := range rings {
+		err = errors.Join(err, ring.Close())
+	}
+	return err
+}
+
+// run meters until all rings have ended, and ends their flows. failed is told what ends one of them early, at that time.
+func (l *life) run(ctx context.Context, failed func(*sourceState, error)) error {
+	errs := make([]error, len(l.rings))
+	var running sync.WaitGroup
+	for i, s := range l.rings {
+		running.Go(func() {
+			runtime.LockOSThread() // the ring's pages stay near one CPU for as long as the scheduler lets the thread
+			defer runtime.UnlockOSThread()
+			stop := context.AfterFunc(ctx, s.source.Stop)
+			defer stop()
+			if errs[i] = l.meters[i].run(s); errs[i] != nil {
+				failed(s, errs[i])
+			}
+			l.meters[i].flush()
+		})
+	}
+	running.Wait()
+	return distinct(errs)
+}
+
+// distinct joins errors, of which several rings may say the same.
+func distinct(errs []error) error {
+	said := map[string]bool{}
+	var list []error
+	for _, err := range errs {
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			list = append(list, err)
+		}
+	}
+	return errors.Join(list...)
 }
 
 // complain logs what ended an interface while others go on, or a ring, whose packets the kernel then gives to the others.
@@ -77,22 +127,9 @@ func (p *Probe) complain(s *sourceState, err error) {
 	switch {
 	case p.cfg.rings() > 1 && !errors.Is(err, capture.ErrGone):
 		p.cfg.Logger.Error("a ring of this interface is no longer read", "interface", s.name, "err", err)
-	case s.whole == nil && len(p.cfg.Interfaces) > 1:
+	case s.ring == 0 && len(p.cfg.Interfaces) > 1:
 		p.cfg.Logger.Error("this interface is no longer metered", "interface", s.name, "err", err)
 	}
-}
-
-// distinct leaves out what another ring of the same interface says too.
-func (p *Probe) distinct(errs []error) []error {
-	for i, m := range p.meters {
-		for j := range i {
-			if s := m.sources[0]; s.whole != nil && p.meters[j].sources[0].name == s.name &&
-				errs[i] != nil && errs[j] != nil && errs[i].Error() == errs[j].Error() {
-				errs[i] = nil
-			}
-		}
-	}
-	return errs
 }
 
 // openReader makes the meter of files; with several rings it reads and dissects, and has workers that keep the flows.
@@ -103,14 +140,13 @@ func (p *Probe) openReader() error {
 		return err
 	}
 	cfg := p.cfg
+	reader := newReader(&cfg)
+	p.equip(reader)
 	cfg.Filter, cfg.FragmentPorts = nil, false // of the reader
 	cfg.Cache = cfg.shareOfCache(n)
 	w := &workers{split: flowcache.NewSplit(cfg.Cache, n), clock: flowcache.NewClock(cfg.Cache)}
-	reader, err := p.addMeter(cmp.Or(p.cfg.Cache.MaxFlows, flowcache.DefaultMaxFlows)) // for one flow: its table stays empty
-	if err != nil {
-		return err
-	}
-	reader.queue, reader.workers = nil, w
+	reader.workers = w
+	p.meters = append(p.meters, reader)
 	for range n {
 		m, err := newMeter(&cfg, p.queue)
 		if err != nil {

@@ -280,7 +280,7 @@ func TestRingsAllocations(t *testing.T) {
 	}
 	m := p.meters[0]
 	m.workers.start()
-	s := &sourceState{name: "-"}
+	s := &sourceState{origin: &origin{name: "-"}}
 	batch := make([]flowcache.Packet, flowcache.BatchSize)
 	for i := range batch {
 		batch[i].Time, batch[i].Src[15], batch[i].IPVersion = netflow.Timestamp(1e12), byte(i), 4
@@ -297,30 +297,41 @@ func TestRingsAllocations(t *testing.T) {
 	}
 	m.workers.end()
 	var packets uint64
-	for _, m := range p.meters {
-		packets += m.cache.Stats().Packets
+	for _, w := range m.workers.all {
+		packets += w.meter.cache.Stats().Packets
 	}
 	if want := uint64(52 * 64 * len(batch)); packets != want {
 		t.Errorf("%d packets metered, want %d", packets, want)
 	}
 }
 
-// TestRingsConfig: what cannot be is said.
+// TestRingsConfig: what cannot be is said, and everything else can.
 func TestRingsConfig(t *testing.T) {
-	pattern := DefaultConfig()
-	pattern.Interfaces, pattern.Rings = []string{"ppp*"}, 2
-	if err := pattern.Validate(); err == nil || !strings.Contains(err.Error(), "pattern") {
-		t.Errorf("rings of a pattern: %v", err)
-	}
 	for _, test := range []struct {
-		rings   int
-		persist bool
-		want    string
-	}{{-1, false, "must be 1 to"}, {MaxRings + 1, false, "must be 1 to"}, {2, true, "--persist"}, {1, true, ""}, {0, false, ""}, {MaxRings, false, ""}} {
-		cfg := DefaultConfig()
-		cfg.Interfaces, cfg.Rings, cfg.Persist = []string{"eth0"}, test.rings, test.persist
-		if err := cfg.Validate(); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%d rings, persist %v: %v, want %q", test.rings, test.persist, err, test.want)
+		rings, flows int
+		want         string
+	}{{-1, 0, "must be 1 to"}, {MaxRings + 1, 0, "must be 1 to"}, {0, 0, ""}, {2, 1, "one for each"}, {1, 1, ""}, {MaxRings, MaxRings, ""}} {
+		for _, name := range []string{"eth0", "ppp*", "any"} {
+			for _, persist := range []bool{false, true} {
+				cfg := DefaultConfig()
+				cfg.Interfaces, cfg.Rings, cfg.Persist, cfg.Cache.MaxFlows = []string{name}, test.rings, persist, test.flows
+				if err := cfg.Validate(); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+					t.Errorf("%s, %d rings, persist %v: %v, want %q", name, test.rings, persist, err, test.want)
+				}
+			}
+		}
+	}
+}
+
+// TestShareOfCache: the tables of an interface's rings hold no more flows together than one table would.
+func TestShareOfCache(t *testing.T) {
+	cfg := DefaultConfig()
+	for _, flows := range []int{64, 100, 1 << 20} {
+		cfg.Cache.MaxFlows = flows
+		for n := 1; n <= MaxRings; n++ {
+			if got := cfg.shareOfCache(n).MaxFlows; got < 1 || got*n > flows || (got+1)*n <= flows {
+				t.Errorf("%d of %d tables: %d flows", flows, n, got)
+			}
 		}
 	}
 }

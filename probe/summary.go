@@ -40,10 +40,8 @@ type SourceSummary struct {
 	Downs     uint64            `json:"downs,omitempty"`              // times that the interface went down
 	Returns   uint64            `json:"returns,omitempty"`            // times that it was removed and came back
 	Interface *InterfaceSummary `json:"interface_counters,omitempty"` // nil: not known, or a file
-	Gone      bool              `json:"gone,omitempty"`               // of a pattern: it is not there at the moment
+	Gone      bool              `json:"gone,omitempty"`               // it comes and goes, and is not there at the moment
 	Error     string            `json:"error,omitempty"`              // what ended the source early
-
-	wild bool // of a pattern: what has the same name is the same
 }
 
 // InterfaceSummary is what the system counted at the interface meanwhile.
@@ -130,16 +128,19 @@ func (p *Probe) Summary() Summary {
 	var refused Tally
 	var tapped capture.TapCounts
 	// All meters stand still meanwhile, and the exporter's figures are taken last: what it was given has left a meter.
-	for _, m := range p.all() {
+	meters := p.all()
+	for _, m := range meters {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		s.addCache(m.cache.Stats())
-		s.Packets.Underway += m.passed - m.taken
-		for _, source := range m.sources {
-			s.addSource(source)
+		if m.cache != nil {
+			s.addCache(m.cache.Stats())
 		}
+		s.Packets.Underway += m.passed - m.taken
 		refused.add(tally(m.refused))
 		tapped.Add(m.tapped)
+	}
+	for _, source := range totals(meters) {
+		s.addSource(source)
 	}
 	if p.tap != nil {
 		s.Tap = tapSummary(p.cfg.Tap, tapped)
@@ -155,29 +156,16 @@ func (p *Probe) Summary() Summary {
 	return s
 }
 
-func (s *Summary) addSource(source *sourceState) {
+func (s *Summary) addSource(source *total) {
 	c, stats := source.counts, source.stats
-	if source.source != nil {
-		stats = source.source.Stats()
-	}
 	sum := SourceSummary{
-		Name: source.name, Packets: c.frames, WireBytes: c.bytes,
-		Dropped: stats.Dropped, Copies: stats.Duplicate, Downs: stats.Downs, Returns: stats.Returns, Interface: interfaceSummary(stats.Interface),
+		Name: source.name, Packets: c.frames, WireBytes: c.bytes, Dropped: stats.Dropped, Copies: stats.Duplicate, Downs: stats.Downs,
+		Returns: source.returns.Load(), Gone: source.gone(), Interface: interfaceSummary(stats.Interface),
 	}
 	if source.err != nil {
 		sum.Error = source.err.Error()
 	}
-	if sum.wild = source.wild; sum.wild {
-		if source.returned {
-			sum.Returns++
-		}
-		sum.Gone = source.gone
-		s.addWild(sum)
-	} else if source.whole != nil {
-		s.addPart(&sum)
-	} else {
-		s.Sources = append(s.Sources, sum)
-	}
+	s.Sources = append(s.Sources, sum)
 	s.Packets.Read += c.frames
 	s.Packets.NonIP += c.nonIP
 	s.Packets.Malformed += c.malformed

@@ -1,12 +1,12 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,9 +16,13 @@ import (
 )
 
 const (
-	// MaxWildcard is how many interfaces of all patterns are metered at a time: so many packet sockets of each kind are opened
-	// while there are privileges.
+	// MaxWildcard is how many interfaces of all patterns are metered at a time, with one ring or two: so many packet sockets
+	// of each kind, for each ring, are opened while there are privileges.
 	MaxWildcard = 64
+
+	// MaxWildcardRings is how many rings all of them have together. Each is two open files and a thread when it is used, and
+	// the kernel takes 13 ms to close each of the sockets when the process is killed.
+	MaxWildcardRings = 128
 
 	// WildcardRingSize is the ring of an interface of a pattern unless Config.RingSize is another than the default: there may be
 	// many such interfaces.
@@ -33,10 +37,20 @@ const (
 // IsPattern reports whether the name of an interface stands for all those that path.Match lets pass: ppp*, eth[0-3].
 func IsPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
 
-// matches returns the first pattern that a name matches; "" if none does.
+// WildcardInterfaces is how many interfaces of all patterns are metered at a time.
+func WildcardInterfaces(rings int) int { return min(MaxWildcard, MaxWildcardRings/max(rings, 1)) }
+
+// comes reports whether what Interfaces has stands for interfaces that come and go.
+func (c *Config) comes(name string) bool { return IsPattern(name) || c.Persist && name != "any" }
+
+// matches returns by what of Interfaces an interface is metered when it comes: its name, or the first pattern that this
+// matches; "" if by nothing.
 func (c *Config) matches(name string) string {
 	if slices.Contains(c.Interfaces, name) {
-		return "" // it is metered by its name
+		if c.comes(name) {
+			return name
+		}
+		return "" // it is metered already
 	}
 	for _, pattern := range c.Interfaces {
 		if ok, err := path.Match(pattern, name); IsPattern(pattern) && ok && err == nil {
@@ -57,16 +71,17 @@ func (c *Config) validatePatterns() error {
 	return errors.Join(errs...)
 }
 
-// wildcards meters the interfaces that match a pattern as they come and go. One that goes ends its flows. Each has a meter,
-// which another one gets when it is gone.
+// wildcards meters the interfaces that match a pattern as they come and go, and with Config.Persist those that are named. One
+// that goes ends its flows. Each ring has a meter, which another one gets when it is gone.
 type wildcards struct {
 	p       *Probe
 	log     *slog.Logger
-	pool    *capture.Pool
+	pool    *capture.Pool            // of all patterns; nil: there are none
+	own     map[string]*capture.Pool // of those that are named
 	changes *capture.Changes
-	seen    map[string]bool // names that have sources of their own
-	told    map[int]bool    // ifIndex of those that could not be metered
-	opened  []wild          // not yet running
+	origins map[string]*origin // by name; one of each pattern has the names for which there is no more room
+	told    map[int]bool       // ifIndex of those that could not be metered
+	opened  []*life            // not yet running
 
 	mu     sync.Mutex
 	meters []*meter // all that were ever needed at a time
@@ -74,32 +89,32 @@ type wildcards struct {
 	held   map[int]bool // ifIndex of those that are metered
 }
 
-// wild is an interface to be metered.
-type wild struct {
-	capture.Interface
-	m *meter
-	s *sourceState
-}
-
-// openWildcards opens what is needed to meter interfaces later, and those that are there.
+// openWildcards opens what is needed to meter interfaces later, and those that are there. Those that are named have to be.
 func (p *Probe) openWildcards() error {
+	named := slices.DeleteFunc(slices.Clone(p.cfg.Interfaces), func(name string) bool { return IsPattern(name) || !p.cfg.comes(name) })
 	patterns := slices.DeleteFunc(slices.Clone(p.cfg.Interfaces), func(name string) bool { return !IsPattern(name) })
-	if len(patterns) == 0 {
+	if len(named)+len(patterns) == 0 {
 		return nil
 	}
-	w := &wildcards{p: p, log: p.cfg.Logger, seen: map[string]bool{}, told: map[int]bool{}, held: map[int]bool{}}
-	ring := p.cfg.RingSize
-	if ring == 0 || ring == capture.DefaultRingSize {
-		ring = WildcardRingSize
-	}
-	var err error
-	w.pool, err = capture.NewPool(capture.LiveConfig{
-		RingSize: ring, SnapLen: p.cfg.snapLen(), Promiscuous: p.cfg.Promiscuous, Filter: p.cfg.Filter,
-	}, MaxWildcard)
-	if err != nil {
-		return err
+	w := &wildcards{
+		p: p, log: p.cfg.Logger, own: map[string]*capture.Pool{}, origins: map[string]*origin{}, told: map[int]bool{}, held: map[int]bool{},
 	}
 	p.wild = w
+	for _, name := range named {
+		if err := w.openNamed(name); err != nil {
+			return err
+		}
+	}
+	var err error
+	if len(patterns) > 0 {
+		cfg := p.cfg.captureConfig("")
+		if cfg.RingSize == 0 || cfg.RingSize == capture.DefaultRingSize {
+			cfg.RingSize = WildcardRingSize
+		}
+		if w.pool, err = capture.NewPool(cfg, WildcardInterfaces(p.cfg.rings()), p.cfg.rings()); err != nil {
+			return err
+		}
+	}
 	if w.changes, err = capture.WatchInterfaces(); err != nil {
 		return err
 	}
@@ -108,6 +123,18 @@ func (p *Probe) openWildcards() error {
 		w.log.Info("no interface matches yet: waiting for one", "interface", strings.Join(patterns, " "))
 	}
 	return nil
+}
+
+// openNamed opens an interface that is there, and sockets for when it comes again. As long as it is the first of its name
+// the kernel itself shares its packets out to several rings, which is quicker.
+func (w *wildcards) openNamed(name string) error {
+	n := w.p.cfg.rings()
+	cfg := w.p.cfg.captureConfig(name)
+	err := w.open(name, name, func() ([]*capture.Live, error) { return capture.OpenRings(cfg, n) })
+	if err == nil {
+		w.own[name], err = capture.NewPool(cfg, 1, n)
+	}
+	return err
 }
 
 // scan opens the interfaces that match and are not metered.
@@ -121,13 +148,19 @@ func (w *wildcards) scan() {
 	for _, i := range all {
 		exist[i.Index] = true
 		pattern := w.p.cfg.matches(i.Name)
-		w.mu.Lock()
-		held := w.held[i.Index]
-		w.mu.Unlock()
-		if pattern == "" || held {
+		if pattern == "" || w.metered(i.Index) {
 			continue
 		}
-		if err := w.open(i, pattern); err != nil && !w.told[i.Index] {
+		pool := w.pool
+		if own := w.own[pattern]; own != nil {
+			if !w.origins[pattern].gone() {
+				continue // all it has is with the former one, which has not ended yet
+			}
+			pool = own
+		}
+		if err := w.open(i.Name, pattern, func() ([]*capture.Live, error) { return pool.Open(i) }); err == nil {
+			delete(w.told, i.Index)
+		} else if !w.told[i.Index] {
 			w.told[i.Index] = true
 			w.log.Error("an interface that matches is not metered", "interface", i.Name, "pattern", pattern, "err", err)
 		}
@@ -139,80 +172,84 @@ func (w *wildcards) scan() {
 	}
 }
 
+func (w *wildcards) metered(index int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held[index]
+}
+
 // open opens one interface.
-func (w *wildcards) open(i capture.Interface, pattern string) error {
-	if err := w.p.checkTap(i.Name); err != nil {
+func (w *wildcards) open(name, pattern string, rings func() ([]*capture.Live, error)) error {
+	if err := w.p.checkTap(name); err != nil {
 		return err
 	}
-	source, err := w.pool.Open(i)
-	if err != nil {
-		return err
-	}
-	name, returned := i.Name, w.seen[i.Name]
-	if !returned && len(w.seen) >= wildcardNames {
+	o, known := w.origins[name], true
+	if o == nil && len(w.origins) >= wildcardNames {
+		o, known = w.origins[pattern], false
 		name = pattern
 	}
-	m, err := w.meter(name)
-	if err != nil {
-		return errors.Join(err, source.Close())
+	if o == nil {
+		o, known = w.p.origin(name), false
+		o.comes = true
 	}
-	delete(w.told, i.Index)
-	w.seen[name] = true
-	s := &sourceState{name: name, source: source, feed: w.p.feed(name), wild: true, returned: returned}
-	m.mu.Lock()
-	m.sources = append(merge(m.sources, name), s)
-	m.mu.Unlock()
+	meters, err := w.take(o)
+	if err != nil {
+		return err
+	}
+	live, err := rings()
+	if err != nil {
+		w.give(meters)
+		return err
+	}
+	if w.origins[name] = o; known {
+		o.returns.Add(1)
+	}
+	o.lives.Add(1)
+	l := newLife(o, meters, live)
 	w.mu.Lock()
-	w.held[i.Index] = true
+	w.held[l.index] = true
 	w.mu.Unlock()
-	w.opened = append(w.opened, wild{i, m, s})
+	w.opened = append(w.opened, l)
 	return nil
 }
 
-// meter returns one that is idle, if it can be the one that has metered an interface of this name; or a new one.
-func (w *wildcards) meter(name string) (*meter, error) {
+// take returns a meter for each ring: those that are idle, if it can be those that have metered the same before, and new ones.
+func (w *wildcards) take(o *origin) ([]*meter, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := len(w.idle); n > 0 {
-		at := slices.IndexFunc(w.idle, func(m *meter) bool {
-			return slices.ContainsFunc(m.sources, func(s *sourceState) bool { return s.name == name })
-		})
-		if at < 0 {
-			at = n - 1
-		}
-		m := w.idle[at]
-		w.idle = slices.Delete(w.idle, at, at+1)
+	slices.SortStableFunc(w.idle, func(a, b *meter) int { return cmp.Compare(a.knows(o), b.knows(o)) })
+	n := w.p.cfg.rings()
+	from := max(len(w.idle)-n, 0)
+	meters := slices.Clone(w.idle[from:])
+	w.idle = w.idle[:from]
+	for _, m := range meters {
 		m.live, m.told = true, capture.Stats{}
-		return m, nil
 	}
-	m, err := w.p.newMeter(1)
-	if err == nil {
+	for len(meters) < n {
+		m, err := w.p.newMeter(n)
+		if err != nil {
+			w.idle = append(w.idle, meters...)
+			return nil, err
+		}
 		w.meters = append(w.meters, m)
+		meters = append(meters, m)
 	}
-	return m, err
+	return meters, nil
 }
 
-// merge makes one of the sources of a name, which have ended.
-func merge(sources []*sourceState, name string) []*sourceState {
-	var first *sourceState
-	return slices.DeleteFunc(sources, func(s *sourceState) bool {
-		if s.name != name {
-			return false
-		}
-		if first == nil {
-			first = s
-			return false
-		}
-		first.counts.add(s.counts)
-		first.stats.Add(s.stats)
-		if s.returned {
-			first.stats.Returns++
-		}
-		if s.err != nil {
-			first.err = s.err
-		}
-		return true
-	})
+// knows is 1 when the meter has metered some of an origin, else 0.
+func (m *meter) knows(o *origin) int {
+	if slices.ContainsFunc(m.sources, func(s *sourceState) bool { return s.origin == o }) {
+		return 1
+	}
+	return 0
+}
+
+// give returns the meters of an interface that is gone.
+func (w *wildcards) give(meters []*meter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.idle = append(w.idle, meters...)
 }
 
 // run meters until ctx ends.
@@ -221,8 +258,8 @@ func (w *wildcards) run(ctx context.Context) {
 	defer stop()
 	var running sync.WaitGroup
 	for ctx.Err() == nil {
-		for _, i := range w.opened {
-			running.Go(func() { w.take(ctx, i) })
+		for _, l := range w.opened {
+			running.Go(func() { w.meter(ctx, l) })
 		}
 		w.opened = w.opened[:0]
 		w.changes.Wait(wildcardEvery)
@@ -230,36 +267,42 @@ func (w *wildcards) run(ctx context.Context) {
 			w.scan()
 		}
 	}
-	for _, i := range w.opened { // to an end, without having begun
-		running.Go(func() { w.take(ctx, i) })
+	for _, l := range w.opened { // to an end, without having begun
+		running.Go(func() { w.meter(ctx, l) })
 	}
 	running.Wait()
 }
 
-// take meters an interface until it is gone or ctx ends.
-func (w *wildcards) take(ctx context.Context, i wild) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	w.log.Info("metering", "interface", i.Name, "index", i.Index)
-	stop := context.AfterFunc(ctx, i.s.source.Stop)
-	defer stop()
-	err := i.m.run(i.s)
-	i.m.flush()
+// meter meters an interface until it is gone or ctx ends. When one of its rings fails, all end, to be opened again.
+func (w *wildcards) meter(ctx context.Context, l *life) {
+	w.log.Info("metering", "interface", l.name, "index", l.index, "rings", len(l.rings))
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	err := l.run(ctx, func(_ *sourceState, err error) {
+		if !errors.Is(err, capture.ErrGone) {
+			end()
+		}
+	})
 	switch {
 	case errors.Is(err, capture.ErrGone):
-		w.log.Info("the interface is gone, its flows have ended", "interface", i.Name, "index", i.Index)
+		w.log.Info("the interface is gone, its flows have ended", "interface", l.name, "index", l.index)
 	case err != nil:
-		w.log.Error("the interface is no longer metered", "interface", i.Name, "index", i.Index, "err", err)
+		w.log.Error("the interface is no longer metered", "interface", l.name, "index", l.index, "err", err)
 	}
-	i.m.mu.Lock()
-	if i.s.gone = err != nil; errors.Is(err, capture.ErrGone) {
-		i.s.err = nil // that is what these do
+	for i, s := range l.rings {
+		l.meters[i].mu.Lock()
+		if errors.Is(s.err, capture.ErrGone) {
+			s.err = nil // that is what these do
+		}
+		l.meters[i].mu.Unlock()
 	}
-	i.m.mu.Unlock()
+	if err != nil {
+		l.lives.Add(-1)
+	}
+	w.give(l.meters)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.held, i.Index)
-	w.idle = append(w.idle, i.m)
+	delete(w.held, l.index)
 }
 
 // all returns the meters there are; of patterns there may be more later.
@@ -281,40 +324,11 @@ func (w *wildcards) close() error {
 	if w.changes != nil {
 		err = w.changes.Close()
 	}
-	return errors.Join(err, w.pool.Close())
-}
-
-// addWild adds a source of a pattern to those of the same name.
-func (s *Summary) addWild(sum SourceSummary) {
-	at := slices.IndexFunc(s.Sources, func(o SourceSummary) bool { return o.wild && o.Name == sum.Name })
-	if at < 0 {
-		s.Sources = append(s.Sources, sum)
-		return
+	for _, pool := range w.own {
+		err = errors.Join(err, pool.Close())
 	}
-	o := &s.Sources[at]
-	o.Packets += sum.Packets
-	o.WireBytes += sum.WireBytes
-	o.Dropped += sum.Dropped
-	o.Copies += sum.Copies
-	o.Downs += sum.Downs
-	o.Returns += sum.Returns
-	o.Gone = o.Gone && sum.Gone
-	if sum.Error != "" {
-		o.Error = sum.Error
+	if w.pool != nil {
+		err = errors.Join(err, w.pool.Close())
 	}
-	if o.Interface == nil || sum.Interface == nil {
-		o.Interface = nil // not known of all the time
-	} else {
-		o.Interface.add(sum.Interface)
-	}
-}
-
-func (i *InterfaceSummary) add(j *InterfaceSummary) {
-	i.RxPackets += j.RxPackets
-	i.RxBytes += j.RxBytes
-	i.RxErrors += j.RxErrors
-	i.RxDropped += j.RxDropped
-	i.RxMissed += j.RxMissed
-	i.TxPackets += j.TxPackets
-	i.TxBytes += j.TxBytes
+	return err
 }

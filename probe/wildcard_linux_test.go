@@ -118,7 +118,7 @@ func TestWildcard(t *testing.T) {
 	if s.Flows.Peak > 6 || s.Flows.Forced != s.Flows.Ended.Flows {
 		t.Errorf("%+v", s.Flows)
 	}
-	got := collector.stop(t)
+	got := collector.stop(t, 18)
 	if len(got) != len(want) {
 		t.Errorf("packets by interface and source: %v, want %v", got, want)
 	}

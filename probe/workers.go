@@ -155,8 +155,8 @@ func (w *worker) run() {
 // work adds a parcel to the worker's table.
 func (m *meter) work(b *parcel) {
 	m.mu.Lock()
-	if b.source != nil && (len(m.sources) == 0 || m.sources[0].whole != b.source) {
-		m.sources = []*sourceState{{name: b.source.name, whole: b.source}} // the name is for the console; the reader counts
+	if b.source != nil && (len(m.sources) == 0 || m.sources[0].origin != b.source.origin) {
+		m.sources = []*sourceState{{origin: b.source.origin, ring: 1}} // for the console, which lists flows; the reader counts
 	}
 	from := 0
 	for _, k := range b.marks {

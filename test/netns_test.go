@@ -323,21 +323,27 @@ func TestInterfaceVanishes(t *testing.T) {
 }
 
 // TestInterfaceComesBack: with --persist a probe that has given up its privileges waits for an interface that was removed,
-// and meters the next one of that name.
+// and meters the next one of that name, by all of its rings.
 func TestInterfaceComesBack(t *testing.T) {
-	w := watch(t, "--persist")
-	w.near.sender(t).replay(t, w.path, 20_000)
-	w.far.ip(t, "link", "delete", wire)
-	time.Sleep(2500 * time.Millisecond) // it has noticed
-	plug(t, w.near, w.far)
-	eventually(t, func() bool {
-		_ = w.probe.cmd.Process.Signal(syscall.SIGUSR1)
-		time.Sleep(200 * time.Millisecond)
-		return strings.Contains(w.probe.log(), "times back")
-	}, func() string { return "the interface is back, and the probe does not say so\n" + w.probe.log() })
-	w.near.sender(t).replay(t, w.path, 20_000)
-	w.probe.stop()
-	if _, source := w.end(t, 2); source.Dropped != 0 || source.Error != "" {
-		t.Errorf("the probe says %+v", source)
+	for _, rings := range []string{"1", "3"} {
+		t.Run("rings "+rings, func(t *testing.T) {
+			w := watch(t, "--persist", "--rings", rings)
+			said := func(times int, what string) {
+				t.Helper()
+				eventually(t, func() bool { return strings.Count(w.probe.log(), what) == times }, func() string {
+					return fmt.Sprintf("the probe does not say %q %d times\n%s", what, times, w.probe.log())
+				})
+			}
+			w.near.sender(t).replay(t, w.path, 20_000)
+			w.far.ip(t, "link", "delete", wire)
+			said(1, "the interface is gone")
+			plug(t, w.near, w.far)
+			said(2, "msg=metering")
+			w.near.sender(t).replay(t, w.path, 20_000)
+			w.probe.stop()
+			if flows, source := w.end(t, 2); flows != 2*w.flows.total().Flows || source.Dropped != 0 || source.Error != "" {
+				t.Errorf("%d flows of %d twice; the probe says %+v", flows, w.flows.total().Flows, source)
+			}
+		})
 	}
 }

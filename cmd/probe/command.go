@@ -62,7 +62,8 @@ same, and those not archived are counted.
 
 An interface may be a pattern, as the shell's ('ppp*', 'eth[0-3]'; Linux): every interface that matches is metered, also
 those that come later; one that goes ends its flows, and may return. At most 64 at a time, with a buffer of 8 MiB each
-unless --ring-size says otherwise.
+unless --ring-size says otherwise; with --rings N, more than two, at most 128 / N. With --persist an interface that is given
+by its name may go and return likewise.
 
 With --tap the packets are also sent on, whole and unchanged, on another interface (Linux). What that does not take at once
 is dropped and counted. Frames that the system has put together (GRO) are too long for it: ethtool -K eth0 gro off lro off.
@@ -173,7 +174,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	registerRings(f, c)
 	f.IntVar(&c.SnapLen, "snaplen", c.SnapLen, "take `N` bytes of each packet captured: the headers")
 	f.BoolVar(&o.noPromisc, "no-promisc", false, "do not set interfaces to promiscuous mode")
-	f.BoolVar(&c.Persist, "persist", false, "Linux: when an interface is removed, wait until there is one of the same name, and go on")
+	f.BoolVar(&c.Persist, "persist", false, "Linux: when an interface is removed, end its flows, wait until there is one of the same name, and go on")
 	f.StringVar(&o.summary, "summary", "text", "at the end print a summary, as `FORMAT`: text (to standard error), json (to standard output) or none")
 	registerDecap(f, c)
 	o.bpf.register(f)

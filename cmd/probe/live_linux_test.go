@@ -28,7 +28,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// transmit sends UDP packets of 100 bytes, of 200 flows, on an interface.
+// transmit sends UDP packets of 100 bytes, of 200 flows of so many hosts, on an interface.
 func transmit(t *testing.T, name string, packets int) {
 	t.Helper()
 	head := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 86, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 66, 0, 0}
@@ -36,6 +36,7 @@ func transmit(t *testing.T, name string, packets int) {
 	for n := range frames {
 		frames[n] = append(head, make([]byte, 100-len(head))...)
 		binary.BigEndian.PutUint16(frames[n][34:], uint16(n%200))
+		frames[n][29] = byte(n % 200)
 	}
 	for burst := range slices.Chunk(frames, 50) {
 		capturetest.Send(t, name, burst...)
@@ -108,29 +109,45 @@ func (p *process) end(t *testing.T) probe.Summary {
 	return s
 }
 
-// TestShutIn: interfaces that come when the process has given up its privileges are metered and sent on.
+// TestShutIn: interfaces that come, or come back, when the process has given up its privileges are metered, by one ring or
+// several, and sent on.
 func TestShutIn(t *testing.T) {
 	if !capturetest.Alone(t) {
 		return
 	}
 	capturetest.Veth(t, "out0", "receiver")
-	p := launch(t, "-i", "ppp*", "--tap", "out0", "--summary", "json")
-	p.wait(t, "no interface matches yet")
-	p.wait(t, "shut in")
-	for range 2 {
-		capturetest.Veth(t, "ppp0", "far0")
-		p.wait(t, "msg=metering interface=ppp0")
-		transmit(t, "far0", 100)
-		time.Sleep(200 * time.Millisecond)
-		capturetest.IP(t, "link", "del", "ppp0")
-		p.wait(t, "is gone")
-		p.mu.Lock()
-		p.log.Reset()
-		p.mu.Unlock()
-	}
-	s := p.end(t)
-	if len(s.Sources) != 1 || s.Sources[0].Packets != 200 || s.Sources[0].Returns != 1 || s.Tap.Sent != 200 || s.Packets.Metered != 200 {
-		t.Errorf("%+v %+v %+v\n%s", s.Sources, s.Packets, s.Tap, p.logged())
+	for _, args := range [][]string{
+		{"-i", "ppp*"}, {"-i", "ppp*", "--rings", "3"}, {"-i", "ppp0", "--persist"}, {"-i", "ppp0", "-i", "tun*", "--persist", "--rings", "3"},
+	} {
+		named := slices.Contains(args, "--persist")
+		if named {
+			capturetest.Veth(t, "ppp0", "far0")
+		}
+		p := launch(t, append(args, "--tap", "out0", "--summary", "json")...)
+		if !named {
+			p.wait(t, "no interface matches yet")
+		}
+		p.wait(t, "shut in")
+		const lives = 3
+		for life := range lives {
+			if !named || life > 0 {
+				capturetest.Veth(t, "ppp0", "far0")
+			}
+			p.wait(t, "msg=metering interface=ppp0")
+			arrivals := capturetest.Count(t, "ppp0")
+			transmit(t, "far0", 100)
+			eventually(t, "all that was sent has arrived", func() bool { return arrivals.Total(t) == 100 })
+			capturetest.IP(t, "link", "del", "ppp0")
+			p.wait(t, "is gone")
+			p.mu.Lock()
+			p.log.Reset()
+			p.mu.Unlock()
+		}
+		s := p.end(t)
+		if len(s.Sources) != 1 || s.Sources[0].Packets != lives*100 || s.Sources[0].Returns != lives-1 || s.Tap.Sent != lives*100 ||
+			s.Packets.Metered != lives*100 || s.Flows.Ended.Flows != lives*100 {
+			t.Errorf("%v: %+v %+v %+v %+v\n%s", args, s.Sources, s.Packets, s.Flows, s.Tap, p.logged())
+		}
 	}
 }
 

@@ -49,9 +49,6 @@ func OpenLive(cfg LiveConfig) (*Live, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	if cfg.Persist {
-		return nil, fmt.Errorf("interface %s: waiting until it comes back: %w", cfg.Interface, errors.ErrUnsupported)
-	}
 	cfg = cfg.withDefaults()
 	l := &Live{fd: -1, name: cfg.Interface, rest: 2}
 	if err := l.open(cfg); err != nil {

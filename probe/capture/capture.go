@@ -44,7 +44,6 @@ type Stats struct {
 	Dropped   uint64    // frames that the kernel dropped because the buffer was full
 	Duplicate uint64    // leaving copies on the loopback interface, left out
 	Downs     uint64    // times that the interface went down
-	Returns   uint64    // times that it was gone and came back
 	Interface *Counters // of the interface itself, since the capture began; nil: not known
 }
 
@@ -53,7 +52,6 @@ func (s *Stats) Add(t Stats) {
 	s.Dropped += t.Dropped
 	s.Duplicate += t.Duplicate
 	s.Downs += t.Downs
-	s.Returns += t.Returns
 	if s.Interface == nil || t.Interface == nil {
 		s.Interface = nil
 		return
@@ -117,9 +115,6 @@ type LiveConfig struct {
 	RingSize    int    // bytes of buffer shared with the kernel, MinRingSize to MaxRingSize; rounded up to whole MiB. 0: the default
 	SnapLen     int    // bytes taken of each frame, MinSnapLen to MaxSnapLen. 0: the default, enough for the headers
 	Promiscuous bool   // also take frames for other stations
-
-	// Persist waits for an interface that is gone, and captures from the next one of the same name. Linux.
-	Persist bool
 
 	// Filter is run by the kernel: other frames are neither delivered nor counted. nil: all are taken.
 	Filter *filter.Filter

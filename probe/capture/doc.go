@@ -13,7 +13,8 @@
 // network card took off (VLAN offload) is put back into the frame. A VLAN's packets are also seen, tagged, on its parent
 // interface: capturing both counts them twice.
 //
-// Interfaces that come later, when there are no privileges any more, are for a [Pool]; a [Tap] sends frames on.
+// Interfaces that come later, when there are no privileges any more, are for a [Pool], with one ring or several as those of
+// [OpenRings]; a [Tap] sends frames on.
 //
 // A filter (package probe/filter) is run by the kernel, which copies nothing of other frames, and of those it takes the
 // first SnapLen bytes. On Linux it sees frames before the tag is put back: "tcp" takes tagged frames too, whose outermost

@@ -38,8 +38,6 @@ type Live struct {
 	end     error     // what to end with
 	wasDown bool      // the interface has been down: it may be gone
 	looked  time.Time // when that was last looked at
-	persist bool      // wait for an interface that is gone
-	away    bool      // waiting
 	stopped atomic.Bool
 	dup     atomic.Uint64
 	downs   atomic.Uint64
@@ -48,10 +46,10 @@ type Live struct {
 	dropped uint64
 	first   Counters
 	known   bool // first has been read
-	returns uint64
 
 	promiscuous bool
-	pool        *Pool // that the socket is from, or nil
+	pool        *Pool  // that the socket is from, or nil
+	share       *share // of the packets, by a filter; nil: all, or as the kernel shares them out
 }
 
 // OpenLive begins to capture from an interface. It needs CAP_NET_RAW, in the network namespace of the calling thread.
@@ -60,7 +58,7 @@ func OpenLive(cfg LiveConfig) (*Live, error) {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	l := &Live{fd: -1, name: cfg.Interface, stop: [2]int{-1, -1}, persist: cfg.Persist}
+	l := &Live{fd: -1, name: cfg.Interface, stop: [2]int{-1, -1}}
 	if err := l.open(cfg); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("interface %s: %w", cfg.Interface, err)
@@ -136,15 +134,17 @@ func (l *Live) begin(cfg LiveConfig) error {
 
 // listen sets the filter that says what is taken, and how much of it.
 func (l *Live) listen(cfg LiveConfig) error {
-	if cfg.Filter == nil {
-		if err := cut(l.fd, cfg.SnapLen); err != nil {
-			return fmt.Errorf("snap length: %w", err)
+	p := firstBytes(cfg.SnapLen)
+	var err error
+	if cfg.Filter != nil {
+		if p, err = cfg.Filter.Compile(filter.Target{Link: l.link, SnapLen: uint32(cfg.SnapLen), Kernel: true}); err != nil {
+			return err
 		}
-		return nil
 	}
-	p, err := cfg.Filter.Compile(filter.Target{Link: l.link, SnapLen: uint32(cfg.SnapLen), Kernel: true})
-	if err != nil {
-		return err
+	if l.share != nil {
+		if p, err = l.share.filter(l.link, l.cooked, p); err != nil {
+			return err
+		}
 	}
 	if err := attach(l.fd, p); err != nil {
 		return fmt.Errorf("filter of %d instructions: %w", len(p), err)
@@ -176,11 +176,7 @@ func permission(err error) error {
 func (l *Live) Name() string { return l.name }
 
 // Index is the interface's ifIndex; 0 for all interfaces.
-func (l *Live) Index() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.index
-}
+func (l *Live) Index() int { return l.index }
 
 // Next implements Source.
 func (l *Live) Next(f *Frame) error {
@@ -235,15 +231,7 @@ func (l *Live) wait() error {
 	switch {
 	case l.last:
 		return l.end
-	case l.away:
-		if err := l.rejoin(); err != nil {
-			return l.errorf("%w", err)
-		}
 	case l.wasDown && l.gone():
-		if l.persist {
-			l.away, l.wasDown, l.looked = true, false, time.Time{}
-			break
-		}
 		l.last, l.end = true, l.errorf("%w", ErrGone) // the kernel may still be filling a block with what came before
 	}
 	return ErrIdle
@@ -308,7 +296,7 @@ func (l *Live) Stats() Stats {
 	if k, err := unix.GetsockoptTpacketStatsV3(l.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 		l.dropped += uint64(k.Drops) // reading sets the kernel's counter to zero
 	}
-	s.Dropped, s.Returns = l.dropped, l.returns
+	s.Dropped = l.dropped
 	if l.known {
 		if now, err := interfaceCounters(l.index); err == nil {
 			d := now.sub(l.first)

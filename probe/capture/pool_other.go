@@ -27,12 +27,12 @@ type Pool struct{}
 var ErrPoolEmpty = ErrUnsupported
 
 // NewPool fails: interfaces that come later are captured from on Linux only.
-func NewPool(LiveConfig, int) (*Pool, error) {
-	return nil, fmt.Errorf("interfaces by pattern: %w on %s: give their names in full", ErrUnsupported, runtime.GOOS)
+func NewPool(LiveConfig, int, int) (*Pool, error) {
+	return nil, fmt.Errorf("interfaces that come and go: %w on %s: name those that are there", ErrUnsupported, runtime.GOOS)
 }
 
 // Open fails.
-func (*Pool) Open(i Interface) (*Live, error) {
+func (*Pool) Open(i Interface) ([]*Live, error) {
 	return nil, fmt.Errorf("interface %s: %w", i.Name, ErrUnsupported)
 }
 

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,10 @@ func OpenRings(cfg LiveConfig, n int) (rings []*Live, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	cfg = cfg.withDefaults()
+	return openRings(cfg.withDefaults(), n, join)
+}
+
+func openRings(cfg LiveConfig, n int, join func([]*Live, spread) error) (rings []*Live, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range rings {
@@ -27,7 +31,7 @@ func OpenRings(cfg LiveConfig, n int) (rings []*Live, err error) {
 			rings, err = nil, fmt.Errorf("interface %s: %w", cfg.Interface, err)
 		}
 	}()
-	cfg.RingSize, cfg.Persist, cfg.deaf = max(cfg.RingSize/n, MinRingSize), false, true
+	cfg.RingSize, cfg.deaf = ringShare(cfg.RingSize, n), true
 	for range n {
 		l := &Live{fd: -1, name: cfg.Interface, stop: [2]int{-1, -1}}
 		rings = append(rings, l)
@@ -36,7 +40,10 @@ func OpenRings(cfg LiveConfig, n int) (rings []*Live, err error) {
 			return rings, err
 		}
 	}
-	if err := join(rings); err != nil {
+	s := newSpread()
+	if err := join(rings, s); errors.Is(err, unix.EINVAL) {
+		shareOut(rings, s) // before Linux 6.13 a ring could join others only while its interface was up
+	} else if err != nil {
 		return rings, err
 	}
 	for i, l := range rings {
@@ -52,10 +59,26 @@ func OpenRings(cfg LiveConfig, n int) (rings []*Live, err error) {
 	return rings, nil
 }
 
+// ringShare is the size of each of n rings that have a size together.
+func ringShare(size, n int) int {
+	if n == 1 {
+		return size
+	}
+	return max(size/n, MinRingSize)
+}
+
+// shareOut has each ring take its share of the packets by a filter of its own, in place of join: then it may be bound to
+// another interface later. But every ring's filter runs for every packet, which costs some 0.1 µs each.
+func shareOut(rings []*Live, s spread) {
+	for i, l := range rings {
+		l.share = &share{s, i, len(rings)}
+	}
+}
+
 // join makes the rings a group of their own (PACKET_FANOUT_FLAG_UNIQUEID: other processes' groups have other numbers).
 // Datagrams are not put together before (PACKET_FANOUT_FLAG_DEFRAG), since what is metered are packets, and a ring that is
 // full does not spill over into others (PACKET_FANOUT_FLAG_ROLLOVER), since that would tear flows apart when they are many.
-func join(rings []*Live) error {
+func join(rings []*Live, s spread) error {
 	const kind = unix.PACKET_FANOUT_CBPF
 	first := rings[0].fd
 	set := func(fd, id, flags int) error {
@@ -68,12 +91,12 @@ func join(rings []*Live) error {
 	if err != nil {
 		return fmt.Errorf("several rings: %w", err)
 	}
-	program, err := spread()
+	p, err := s.chooser()
 	if err != nil {
 		return err
 	}
-	if err := setProgram(first, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, program); err != nil {
-		return fmt.Errorf("several rings: program of %d instructions: %w", len(program), err)
+	if err := setProgram(first, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, p); err != nil {
+		return fmt.Errorf("several rings: program of %d instructions: %w", len(p), err)
 	}
 	for i, l := range rings[1:] {
 		if err := set(l.fd, group&0xffff, 0); err != nil {

@@ -30,9 +30,9 @@ func hardwareType(name string) (uint16, error) {
 	return req.Uint16(), nil // sa_family of ifr_hwaddr
 }
 
-// cut takes only the first n bytes of each packet: a socket filter of one instruction.
-func cut(fd, n int) error {
-	return attach(fd, filter.Program{{Op: unix.BPF_RET | unix.BPF_K, K: uint32(n)}})
+// firstBytes is the filter that takes the first n bytes of each packet.
+func firstBytes(n int) filter.Program {
+	return filter.Program{{Op: unix.BPF_RET | unix.BPF_K, K: uint32(n)}}
 }
 
 // attach makes a program the socket's filter.
@@ -50,7 +50,7 @@ func setProgram(fd, level, option int, p filter.Program) error {
 }
 
 // refuse takes no more packets.
-func refuse(fd int) error { return cut(fd, 0) }
+func refuse(fd int) error { return attach(fd, firstBytes(0)) }
 
 // interfaceCounters asks the kernel for the counters of an interface (RTM_GETLINK, struct rtnl_link_stats64). The error is
 // errNoInterface when there is none of that number, and another one when the question failed. Not /sys/class/net: that

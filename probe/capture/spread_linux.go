@@ -6,41 +6,38 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/caprock-net/caprock/probe/dissect"
 	"github.com/caprock-net/caprock/probe/filter"
 )
 
-// spread makes the program that chooses the ring of a packet (PACKET_FANOUT_CBPF): a hash of the two addresses of the
-// outermost IP header, the same in both directions. The kernel's own (PACKET_FANOUT_HASH) knows ports too and so spreads
-// the connections of two hosts; but it sends the fragments of a datagram to another ring than the whole packets of its
-// flow, those of a GRE tunnel to several, and the two directions of a VXLAN tunnel, whose ports differ, to two. By
-// addresses alone no flow and no pair of flows is torn apart.
+// spread chooses the ring of a packet: by a hash of the two addresses of the outermost IP header, the same in both
+// directions. The kernel's own (PACKET_FANOUT_HASH) knows ports too and so spreads the connections of two hosts; but it sends
+// the fragments of a datagram to another ring than the whole packets of its flow, those of a GRE tunnel to several, and the
+// two directions of a VXLAN tunnel, whose ports differ, to two. By addresses alone no flow and no pair of flows is torn apart.
 //
 // The hash has random factors, so that nobody outside can choose addresses that all go to one ring. Packets that are not
 // IP go to the first ring, mostly.
-func spread() (filter.Program, error) {
-	const (
-		base = iota // memory: where the IP header begins
-		sum         // of an address; before: what advance keeps
-		source
-	)
-	odd := func() uint32 { return rand.Uint32() | 1 }
-	first, second := odd(), odd()
-	var p []bpf.Instruction
-	add := func(code ...bpf.Instruction) { p = append(p, code...) }
-	ifA := func(value uint32, code ...bpf.Instruction) {
-		add(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: value, SkipTrue: uint8(len(code))})
-		add(code...)
-	}
-	advance := func(n uint32, load ...bpf.Instruction) []bpf.Instruction { // X by n; A is what is loaded before
-		return append(load, bpf.StoreScratch{Src: bpf.RegA, N: sum},
-			bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: n}, bpf.TAX{}, bpf.LoadScratch{Dst: bpf.RegA, N: sum})
-	}
+type spread struct{ first, second uint32 }
 
-	// X is where the next header begins, A the protocol that it is of. What arrives begins with the network header. What
-	// leaves begins with the link header; the kernel has its network header behind all tags, or before them if it has only
-	// passed the packet on, so that it is found from the link header.
+func newSpread() spread {
+	odd := func() uint32 { return rand.Uint32() | 1 }
+	return spread{odd(), odd()}
+}
+
+// share says which of the packets a ring takes: the i-th of n.
+type share struct {
+	spread
+	i, n int
+}
+
+// chooser is the program that tells a group of rings which is to take a packet (PACKET_FANOUT_CBPF): the kernel takes the
+// hash modulo the number of rings. What arrives begins with the network header. What leaves begins with the link header; the
+// kernel has its network header behind all tags, or before them if it has only passed the packet on, so that it is found
+// from the link header.
+func (s spread) chooser() (filter.Program, error) {
 	const link, network = 1<<32 - 0x200000, 1<<32 - 0x100000 // SKF_LL_OFF, SKF_NET_OFF (linux/filter.h)
-	add(bpf.LoadConstant{Dst: bpf.RegX, Val: 0}, bpf.LoadExtension{Num: bpf.ExtType},
+	var p program
+	p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: 0}, bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipFalse: 8},
 		bpf.LoadExtension{Num: bpf.ExtLinkLayerType},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ARPHRD_ETHER, SkipTrue: 3},
@@ -51,39 +48,134 @@ func spread() (filter.Program, error) {
 		bpf.LoadAbsolute{Off: link + 12, Size: 2},
 		bpf.Jump{Skip: 1},
 		bpf.LoadExtension{Num: bpf.ExtProto})
+	s.hash(&p, false) // a packet that ends too early ends the program too, for the first ring
+	p.add(bpf.RetA{})
+	return bpf.Assemble(p.code)
+}
+
+// filter is the program of one ring's socket, in front of another one that says what is wanted of the packets: the others
+// are for other rings. What it sees begins as the socket's frames do.
+func (s share) filter(link dissect.LinkType, cooked bool, wanted filter.Program) (filter.Program, error) {
+	var p program
+	switch {
+	case cooked:
+		p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: 0}, bpf.LoadExtension{Num: bpf.ExtProto})
+		s.hash(&p, true)
+	case link == dissect.LinkEthernet:
+		p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: 0})
+		p.need(14)
+		p.add(bpf.LoadConstant{Dst: bpf.RegX, Val: 14}, bpf.LoadAbsolute{Off: 12, Size: 2})
+		s.hash(&p, true)
+	default: // 802.11: the first ring takes all
+		p.add(bpf.LoadConstant{Dst: bpf.RegA, Val: 0})
+	}
+	p.add(bpf.ALUOpConstant{Op: bpf.ALUOpMod, Val: uint32(s.n)}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(s.i), SkipTrue: 1}, bpf.RetConstant{Val: 0},
+		bpf.LoadConstant{Dst: bpf.RegA, Val: 0}, bpf.TAX{}) // as a program begins
+	whole, err := bpf.Assemble(p.code)
+	if err != nil {
+		return nil, err
+	}
+	return append(whole, wanted...), nil
+}
+
+// program is one being written.
+type program struct {
+	code []bpf.Instruction
+	out  []int // jumps to where there is no hash
+}
+
+func (p *program) add(code ...bpf.Instruction) { p.code = append(p.code, code...) }
+
+// when has the code that f writes run when A is the value.
+func (p *program) when(value uint32, f func()) {
+	at := len(p.code)
+	p.add(nil)
+	f()
+	p.code[at] = bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: value, SkipTrue: uint8(len(p.code) - at - 1)}
+}
+
+// jump is one to where there is no hash.
+func (p *program) jump() {
+	p.out = append(p.out, len(p.code))
+	p.add(nil)
+}
+
+// need goes to where there is no hash when the packet ends less than n bytes behind X: a load would end the program, and
+// so the packet be for no ring. A is lost.
+func (p *program) need(n uint32) {
+	p.add(bpf.LoadExtension{Num: bpf.ExtLen}, bpf.ALUOpX{Op: bpf.ALUOpSub}, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: n, SkipTrue: 1})
+	p.jump()
+}
+
+// hash writes what has the hash in A, of 16 bits. X is where the header behind the link header begins, A the protocol that it
+// is of. When checked, a packet that ends too early has the hash 0, as what is not IP.
+func (s spread) hash(p *program, checked bool) {
+	const (
+		base = iota // memory: where the IP header begins
+		sum         // of an address; before: what advance keeps
+		source
+	)
+	need := func(n uint32) {
+		if checked {
+			p.need(n)
+		}
+	}
+	advance := func(n uint32, load ...bpf.Instruction) { // X by n; A is what is loaded before
+		need(n)
+		p.add(load...)
+		p.add(bpf.StoreScratch{Src: bpf.RegA, N: sum},
+			bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: n}, bpf.TAX{}, bpf.LoadScratch{Dst: bpf.RegA, N: sum})
+	}
 	for range 2 { // tags that the kernel has left in the packet: all but the outermost
 		for _, tpid := range []uint32{unix.ETH_P_8021Q, unix.ETH_P_8021AD} {
-			ifA(tpid, advance(4, bpf.LoadIndirect{Off: 2, Size: 2})...)
+			p.when(tpid, func() { advance(4, bpf.LoadIndirect{Off: 2, Size: 2}) })
 		}
 	}
-	ifA(unix.ETH_P_PPP_SES, advance(8)...)
-	const labels = 4
-	label := advance(4, bpf.LoadIndirect{Off: 0, Size: 4})
-	add(bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_MPLS_UC, SkipFalse: uint8(labels * (len(label) + 1))})
-	for left := labels - 1; left >= 0; left-- {
-		add(label...)
-		add(bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x100, SkipTrue: uint8(left * (len(label) + 1))}) // bottom of the stack
-	}
+	p.when(unix.ETH_P_PPP_SES, func() { advance(8, bpf.LoadConstant{Dst: bpf.RegA, Val: 0}) })
+	p.when(unix.ETH_P_MPLS_UC, func() {
+		const labels = 4
+		var bottom [labels]int
+		for i := range bottom {
+			advance(4, bpf.LoadIndirect{Off: 0, Size: 4})
+			bottom[i] = len(p.code)
+			p.add(nil)
+		}
+		for _, at := range bottom {
+			p.code[at] = bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x100, SkipTrue: uint8(len(p.code) - at - 1)} // bottom of the stack
+		}
+	})
 
-	address := func(at, words uint32) []bpf.Instruction { // A = hash
-		code := []bpf.Instruction{bpf.LoadConstant{Dst: bpf.RegA, Val: 0}, bpf.StoreScratch{Src: bpf.RegA, N: sum}}
+	address := func(at, words uint32) { // A = hash
+		p.add(bpf.LoadConstant{Dst: bpf.RegA, Val: 0}, bpf.StoreScratch{Src: bpf.RegA, N: sum})
 		for end := at + 4*words; at < end; at += 4 {
-			code = append(code, bpf.LoadScratch{Dst: bpf.RegX, N: base}, bpf.LoadIndirect{Off: at, Size: 4},
+			p.add(bpf.LoadScratch{Dst: bpf.RegX, N: base}, bpf.LoadIndirect{Off: at, Size: 4},
 				bpf.LoadScratch{Dst: bpf.RegX, N: sum}, bpf.ALUOpX{Op: bpf.ALUOpAdd},
-				bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: first}, bpf.StoreScratch{Src: bpf.RegA, N: sum})
+				bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: s.first}, bpf.StoreScratch{Src: bpf.RegA, N: sum})
 		}
-		return append(code, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 15}, bpf.LoadScratch{Dst: bpf.RegX, N: sum},
-			bpf.ALUOpX{Op: bpf.ALUOpXor}, bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: second})
+		p.add(bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 15}, bpf.LoadScratch{Dst: bpf.RegX, N: sum},
+			bpf.ALUOpX{Op: bpf.ALUOpXor}, bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: s.second})
 	}
-	both := func(src, dst, words uint32) []bpf.Instruction {
-		code := append(address(src, words), bpf.StoreScratch{Src: bpf.RegA, N: source})
-		code = append(code, address(dst, words)...)
-		return append(code, bpf.LoadScratch{Dst: bpf.RegX, N: source}, bpf.ALUOpX{Op: bpf.ALUOpAdd},
-			bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16}, bpf.RetA{}) // the kernel takes it modulo the number of rings
+	var have []int // jumps to where there is one
+	both := func(src, dst, words uint32) {
+		need(dst + 4*words)
+		address(src, words)
+		p.add(bpf.StoreScratch{Src: bpf.RegA, N: source})
+		address(dst, words)
+		p.add(bpf.LoadScratch{Dst: bpf.RegX, N: source}, bpf.ALUOpX{Op: bpf.ALUOpAdd}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 16})
+		have = append(have, len(p.code))
+		p.add(nil)
 	}
-	add(bpf.StoreScratch{Src: bpf.RegX, N: base}, bpf.LoadIndirect{Off: 0, Size: 1}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4})
-	ifA(4, both(12, 16, 1)...)
-	ifA(6, both(8, 24, 4)...)
-	add(bpf.RetConstant{Val: 0})
-	return bpf.Assemble(p)
+	p.add(bpf.StoreScratch{Src: bpf.RegX, N: base})
+	need(1)
+	p.add(bpf.LoadIndirect{Off: 0, Size: 1}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4})
+	p.when(4, func() { both(12, 16, 1) })
+	p.when(6, func() { both(8, 24, 4) })
+	for _, at := range p.out {
+		p.code[at] = bpf.Jump{Skip: uint32(len(p.code) - at - 1)}
+	}
+	p.out = nil
+	p.add(bpf.LoadConstant{Dst: bpf.RegA, Val: 0})
+	for _, at := range have {
+		p.code[at] = bpf.Jump{Skip: uint32(len(p.code) - at - 1)}
+	}
 }

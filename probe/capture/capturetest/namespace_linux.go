@@ -56,6 +56,12 @@ func Veth(t *testing.T, near, far string) (int, int) {
 	for _, name := range []string{near, far} {
 		IP(t, "link", "set", name, "addrgenmode", "none", "up")
 	}
+	return Up(t, near, far)
+}
+
+// Up waits until frames go from one end of a pair to the other, and returns their ifIndexes.
+func Up(t *testing.T, near, far string) (int, int) {
+	t.Helper()
 	a, b := running(t, near), running(t, far)
 	time.Sleep(20 * time.Millisecond) // the queues start a moment later
 	return a, b
@@ -94,4 +100,40 @@ func Send(t *testing.T, name string, frames ...[]byte) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Arrivals counts the frames that come by an interface.
+type Arrivals struct {
+	fd    int
+	total int
+}
+
+// Count begins to.
+func Count(t *testing.T, name string) *Arrivals {
+	t.Helper()
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	all := uint16(unix.ETH_P_ALL)
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: i.Index}); err != nil {
+		t.Fatal(err)
+	}
+	return &Arrivals{fd: fd}
+}
+
+// Total is how many have come by.
+func (a *Arrivals) Total(t *testing.T) int {
+	t.Helper()
+	n, err := unix.GetsockoptTpacketStats(a.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS) // with those that the socket had no room for
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.total += int(n.Packets)
+	return a.total
 }
