@@ -371,6 +371,10 @@ read:
 				break read
 			}
 			ips = append(ips, dissect.Packet{IPVersion: 6, Src: netflow.Addr(l.SrcIP), Dst: netflow.Addr(l.DstIP), IPBytes: uint32(l.Length) + 40, TTL: l.HopLimit})
+		case *layers.GRE:
+			if l.AckPresent && l.Version == 0 {
+				return 0 // it reads the acknowledgement number of version 1 (RFC 2637)
+			}
 		case *layers.Geneve:
 			if len(l.Contents) != 8+int(l.OptionsLength) {
 				return 0 // it reads four of the five bits of an option's length

@@ -357,7 +357,7 @@ func sum(list []uint64) (n uint64) {
 
 func sorted(records []netflow.Record) []netflow.Record {
 	slices.SortFunc(records, func(a, b netflow.Record) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.Bytes, b.Bytes),
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End), cmp.Compare(a.Bytes, b.Bytes), cmp.Compare(a.ReverseBytes, b.ReverseBytes),
 			slices.Compare(a.SrcAddr[:], b.SrcAddr[:]), slices.Compare(a.DstAddr[:], b.DstAddr[:]),
 			cmp.Compare(a.Packets, b.Packets), cmp.Compare(a.TCPFlags, b.TCPFlags), cmp.Compare(a.EndReason, b.EndReason))
 	})
