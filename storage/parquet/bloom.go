@@ -78,11 +78,7 @@ func readBloom(b []byte) ([]byte, error) {
 	}
 	size := -1
 	r := thriftReader{b: b[:n]}
-	for last := int16(0); ; {
-		id, typ := r.field(&last)
-		if typ == thriftStop {
-			break
-		}
+	for id, typ := range r.fields() {
 		if id == 1 && r.expect(typ, thriftI32) {
 			size = int(r.int32())
 		} else {

@@ -176,11 +176,7 @@ func looksLikeFooter(b []byte) bool {
 func checkVersion(b []byte) error {
 	f := footer{meta: map[string]string{}}
 	r := thriftReader{b: b}
-	for last := int16(0); ; {
-		id, typ := r.field(&last)
-		if typ == thriftStop {
-			break
-		}
+	for id, typ := range r.fields() {
 		if id == 5 && typ == thriftList {
 			f.readMeta(&r)
 		} else {

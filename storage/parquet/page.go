@@ -44,11 +44,7 @@ func (h *pageHeader) append(dst []byte) []byte {
 // unnoticed: the checksum does not cover the header.
 func readPageHeader(b []byte) (h pageHeader, rest []byte, err error) {
 	r := thriftReader{b: b}
-	for last := int16(0); ; {
-		id, typ := r.field(&last)
-		if typ == thriftStop {
-			break
-		}
+	for id, typ := range r.fields() {
 		switch {
 		case id == 1 && r.expect(typ, thriftI32):
 			h.kind = r.int32()
@@ -76,11 +72,8 @@ func readPageHeader(b []byte) (h pageHeader, rest []byte, err error) {
 
 // readPart reads the DataPageHeader or DictionaryPageHeader.
 func (h *pageHeader) readPart(r *thriftReader) {
-	for last := int16(0); ; {
-		id, typ := r.field(&last)
+	for id, typ := range r.fields() {
 		switch {
-		case typ == thriftStop:
-			return
 		case id == 1 && r.expect(typ, thriftI32):
 			h.values = r.int32()
 		case id == 2 && r.expect(typ, thriftI32):

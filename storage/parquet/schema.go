@@ -147,10 +147,8 @@ type schemaElement struct {
 
 func readSchemaElement(r *thriftReader) schemaElement {
 	e := schemaElement{physical: -1, converted: -1}
-	for last := int16(0); ; {
-		switch id, typ := r.field(&last); {
-		case typ == thriftStop:
-			return e
+	for id, typ := range r.fields() {
+		switch {
 		case id == 1 && r.expect(typ, thriftI32):
 			e.physical = r.int32()
 		case id == 3 && r.expect(typ, thriftI32):
@@ -165,6 +163,7 @@ func readSchemaElement(r *thriftReader) schemaElement {
 			r.skip(typ)
 		}
 	}
+	return e
 }
 
 // sameSchema reports whether a file's columns are exactly those that this program writes.

@@ -1,6 +1,9 @@
 package parquet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"iter"
+)
 
 // Types of Thrift's compact protocol.
 const (
@@ -163,24 +166,30 @@ func (r *thriftReader) int32() int32 {
 
 func (r *thriftReader) bytes() []byte { return r.take(r.uvarint()) }
 
-// field reads the header of the next field of a struct; last is the number of the one before and is updated. The type is
-// thriftStop at the end of the struct and after a failure.
-func (r *thriftReader) field(last *int16) (id int16, typ byte) {
-	h := r.byte()
-	if h == thriftStop || r.bad {
-		return 0, thriftStop
-	}
-	if d := h >> 4; d != 0 {
-		*last += int16(d)
-	} else {
-		v := r.int()
-		if v != int64(int16(v)) {
-			r.fail()
-			return 0, thriftStop
+// fields iterates over the fields of a struct: their numbers and types. The loop has to read, or skip, each value. It ends
+// with the struct, and after a failure.
+func (r *thriftReader) fields() iter.Seq2[int16, byte] {
+	return func(yield func(id int16, typ byte) bool) {
+		for last := int16(0); ; {
+			h := r.byte()
+			if h == thriftStop || r.bad {
+				return
+			}
+			if d := h >> 4; d != 0 {
+				last += int16(d)
+			} else {
+				v := r.int()
+				if v != int64(int16(v)) {
+					r.fail()
+					return
+				}
+				last = int16(v)
+			}
+			if typ := h & 15; typ == thriftStop || !yield(last, typ) {
+				return
+			}
 		}
-		*last = int16(v)
 	}
-	return *last, h & 15
 }
 
 // list reads the header of a list of elements of the type wanted.
@@ -254,11 +263,7 @@ func (r *thriftReader) skipNested(typ byte, depth int) {
 			r.skipElement(types&15, depth+1)
 		}
 	case thriftStruct:
-		for last := int16(0); ; {
-			_, t := r.field(&last)
-			if t == thriftStop {
-				return
-			}
+		for _, t := range r.fields() {
 			r.skipNested(t, depth+1)
 		}
 	default:
