@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -84,20 +83,7 @@ func TestNfacctdTakesChosenFields(t *testing.T) {
 		}
 		t.Run(list.protocol+" "+list.fields[:min(len(list.fields), 30)], func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			file := filepath.Join(dir, "flows.csv")
-			addr, stop := peer(t, syscall.SIGINT, "nfacctd", func(port string) []string {
-				conf := strings.Join([]string{
-					"daemonize: false", "nfacctd_ip: 127.0.0.1", "nfacctd_port: " + port, "nfacctd_pipe_size: 4000000",
-					"plugins: print", "print_output: csv", "print_output_file: " + file, "print_refresh_time: 60",
-					"print_cache_entries: 16411", "plugin_pipe_size: 10240000", "plugin_buffer_size: 10240", "aggregate: src_host,src_port", "",
-				}, "\n")
-				name := filepath.Join(dir, "nfacctd.conf")
-				if err := os.WriteFile(name, []byte(conf), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return []string{"-f", name}
-			})
+			addr, file, stop := nfacctd(t, "src_host,src_port")
 			time.Sleep(2 * time.Second) // its plugin starts after its socket
 			flows, nows := traffic(1000, time.Now().Add(-5*time.Minute))
 			detailed(flows)

@@ -291,27 +291,33 @@ func compareNfdump(t *testing.T, out []byte, protocol string, want map[string]ne
 	}
 }
 
+// nfacctd starts it; at the end the flows, as it tells them apart by fields of its own, are in a file.
+func nfacctd(t *testing.T, aggregate string) (addr, file string, stop func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	file = filepath.Join(dir, "flows.csv")
+	addr, stop = peer(t, syscall.SIGINT, "nfacctd", func(port string) []string {
+		conf := strings.Join([]string{
+			"daemonize: false", "nfacctd_ip: 127.0.0.1", "nfacctd_port: " + port, "nfacctd_pipe_size: 4000000",
+			"plugins: print", "print_output: csv", "print_output_file: " + file, "print_refresh_time: 60",
+			"print_cache_entries: 16411", "plugin_pipe_size: 10240000", "plugin_buffer_size: 10240", "aggregate: " + aggregate, "",
+		}, "\n")
+		name := filepath.Join(dir, "nfacctd.conf")
+		if err := os.WriteFile(name, []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return []string{"-f", name}
+	})
+	return addr, file, stop
+}
+
 func TestNfacctdUnderstandsUs(t *testing.T) {
 	program(t, "nfacctd")
 	for _, protocol := range []string{"ipfix", "v9", "v5"} {
 		for _, age := range ages {
 			t.Run(protocol+" "+age.name, func(t *testing.T) {
 				t.Parallel()
-				dir := t.TempDir()
-				file := filepath.Join(dir, "flows.csv")
-				addr, stop := peer(t, syscall.SIGINT, "nfacctd", func(port string) []string {
-					conf := strings.Join([]string{
-						"daemonize: false", "nfacctd_ip: 127.0.0.1", "nfacctd_port: " + port, "nfacctd_pipe_size: 4000000",
-						"plugins: print", "print_output: csv", "print_output_file: " + file, "print_refresh_time: 60",
-						"print_cache_entries: 16411", "plugin_pipe_size: 10240000", "plugin_buffer_size: 10240",
-						"aggregate: src_host,dst_host,src_port,dst_port,proto,tos,timestamp_start,timestamp_end", "",
-					}, "\n")
-					name := filepath.Join(dir, "nfacctd.conf")
-					if err := os.WriteFile(name, []byte(conf), 0o600); err != nil {
-						t.Fatal(err)
-					}
-					return []string{"-f", name}
-				})
+				addr, file, stop := nfacctd(t, "src_host,dst_host,src_port,dst_port,proto,tos,timestamp_start,timestamp_end")
 				time.Sleep(time.Second) // its plugin starts after its socket
 				flows, nows := traffic(1500, age.from)
 				cfg := talkative(addr, protocol)

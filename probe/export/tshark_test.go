@@ -69,15 +69,7 @@ func TestTsharkHasNoComplaint(t *testing.T) {
 			s := replay(t, cfg, flows, nows)
 			file := capture(t, c, int(s.Destinations[0].Datagrams))
 
-			if said := tshark(t, file, "-q", "-z", "expert"); strings.TrimSpace(said) != "" {
-				t.Errorf("expert information:\n%s", said)
-			}
-			text := tshark(t, file, "-V")
-			for _, bad := range []string{"Malformed", "[Expert", "No template found", "Unknown"} {
-				if i := strings.Index(text, bad); i >= 0 {
-					t.Errorf("%q in tshark's output: %.500s", bad, text[max(0, i-500):])
-				}
-			}
+			tsharkIsContent(t, file)
 			var records, bytes uint64
 			for f := range strings.FieldsFuncSeq(tshark(t, file, "-T", "fields", "-e", "cflow.octets"), func(r rune) bool { return r == '\n' || r == ',' }) {
 				n, err := strconv.ParseUint(f, 10, 64)
@@ -101,4 +93,19 @@ func TestTsharkHasNoComplaint(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tsharkIsContent wants tshark to understand everything, and returns all that it says.
+func tsharkIsContent(t *testing.T, file string) (text string) {
+	t.Helper()
+	if said := tshark(t, file, "-q", "-z", "expert"); strings.TrimSpace(said) != "" {
+		t.Errorf("expert information:\n%s", said)
+	}
+	text = tshark(t, file, "-V")
+	for _, bad := range []string{"Malformed", "[Expert", "No template found", "Unknown"} {
+		if i := strings.Index(text, bad); i >= 0 {
+			t.Errorf("%q in tshark's output: %.500s", bad, text[max(0, i-500):])
+		}
+	}
+	return text
 }
