@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -127,23 +128,37 @@ func samePackets(t testing.TB, got, want []Packet) {
 	}
 }
 
-// checkIndexes compares every block's entry with its packets, and the blocks with the captures.
-func checkIndexes(t testing.TB, dir string) (packets int) {
+// files opens the captures of a folder one after the other, oldest first.
+func files(t testing.TB, dir string) iter.Seq2[string, *File] {
 	t.Helper()
 	names, err := List(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, base := range names {
-		f, err := OpenFile(dir, base)
-		if err != nil {
-			t.Fatal(err)
+	return func(yield func(base string, f *File) bool) {
+		for _, base := range names {
+			f, err := OpenFile(dir, base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more := yield(base, f)
+			f.Close()
+			if !more {
+				return
+			}
 		}
+	}
+}
+
+// checkIndexes compares every block's entry with its packets, and the blocks with the captures.
+func checkIndexes(t testing.TB, dir string) (packets int) {
+	t.Helper()
+	for base, f := range files(t, dir) {
 		if f.index == nil {
 			t.Errorf("%s: no index", base)
 		}
 		end := int64(pcapHeaderLen)
-		err = f.Blocks(nil, func(b *Block) error {
+		err := f.Blocks(nil, func(b *Block) error {
 			if b.Offset != end {
 				t.Errorf("%s: block at %d, want %d", base, b.Offset, end)
 			}
@@ -180,7 +195,6 @@ func checkIndexes(t testing.TB, dir string) (packets int) {
 		if err != nil || end != f.size {
 			t.Errorf("%s: error %v, blocks up to byte %d of %d", base, err, end, f.size)
 		}
-		f.Close()
 	}
 	return packets
 }
@@ -275,18 +289,12 @@ func TestLinkTypes(t *testing.T) {
 	if s := a.Stats(); s.Archived+s.QueueFull != 100 || s.BadTime != 2 || s.Underway != 0 {
 		t.Errorf("%+v", s)
 	}
-	names, _ := List(dir)
-	links := map[dissect.LinkType]bool{}
-	for _, base := range names {
-		f, err := OpenFile(dir, base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		links[f.Link] = true
-		f.Close()
+	links := map[dissect.LinkType]int{}
+	for _, f := range files(t, dir) {
+		links[f.Link]++
 	}
-	if !links[1] || !links[101] || len(names) != 2 {
-		t.Errorf("%v, link types %v", names, links)
+	if links[1] != 1 || links[101] != 1 || len(links) != 2 {
+		t.Errorf("files of link types %v", links)
 	}
 	a.Close()
 }
@@ -623,13 +631,8 @@ func TestBetween(t *testing.T) {
 	packets := generated(t, 20_000, 200, 100*time.Second)
 	record(t, newArchive(t, Config{Dir: dir, Rotate: time.Minute}), packets)
 	from, to := packets[5000].Time, packets[6000].Time
-	names, _ := List(dir)
 	got, want, blocks := map[netflow.Timestamp]int{}, map[netflow.Timestamp]int{}, 0
-	for _, base := range names {
-		f, err := OpenFile(dir, base)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, f := range files(t, dir) {
 		if err := f.Blocks(Select(from, to), func(b *Block) error {
 			blocks++
 			found, err := f.AppendPackets(nil, b, new([]byte))
@@ -642,7 +645,6 @@ func TestBetween(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		f.Close()
 	}
 	for _, p := range packets {
 		if p.Time >= from && p.Time < to {

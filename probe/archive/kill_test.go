@@ -65,19 +65,12 @@ func TestKill(t *testing.T) {
 		before := readOpen(t, dir)
 		a := newArchive(t, Config{Dir: dir})
 		a.Close()
-		names, err := List(dir)
-		if err != nil || len(names) == 0 {
-			t.Fatal(names, err)
-		}
-		f, err := OpenFile(dir, names[len(names)-1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.index == nil || f.Path() != dir+"/"+names[len(names)-1]+captureTail {
+		name, f := newest(t, dir)
+		if f.index == nil || f.Path() != dir+"/"+name+captureTail {
 			t.Errorf("%s: not repaired", f.Path())
 		}
 		var packets []Packet
-		if err := f.Blocks(nil, func(b *Block) error {
+		if err := f.Blocks(nil, func(b *Block) (err error) {
 			packets, err = f.AppendPackets(packets, b, new([]byte))
 			return err
 		}); err != nil {
@@ -102,16 +95,23 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// readOpen counts the packets of the newest file as a reader sees them before it is repaired.
-func readOpen(t *testing.T, dir string) (packets int) {
+// newest opens the newest file of a folder.
+func newest(t *testing.T, dir string) (name string, f *File) {
+	t.Helper()
 	names, err := List(dir)
 	if err != nil || len(names) == 0 {
 		t.Fatal(names, err)
 	}
-	f, err := OpenFile(dir, names[len(names)-1])
-	if err != nil {
+	name = names[len(names)-1]
+	if f, err = OpenFile(dir, name); err != nil {
 		t.Fatal(err)
 	}
+	return name, f
+}
+
+// readOpen counts the packets of the newest file as a reader sees them before it is repaired.
+func readOpen(t *testing.T, dir string) (packets int) {
+	_, f := newest(t, dir)
 	defer f.Close()
 	if err := f.Blocks(nil, func(b *Block) error {
 		packets += b.Packets

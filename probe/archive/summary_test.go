@@ -27,15 +27,7 @@ type found struct {
 // find returns the blocks that a selection finds in a folder, and how much of the indexes was read.
 func find(t testing.TB, dir string, s *Selection) (blocks []found, indexRead int64) {
 	t.Helper()
-	names, err := List(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, base := range names {
-		f, err := OpenFile(dir, base)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for base, f := range files(t, dir) {
 		if err := f.Blocks(s, func(b *Block) error {
 			blocks = append(blocks, found{base, b.Offset, slices.Clone(b.Keys)})
 			return nil
@@ -46,7 +38,6 @@ func find(t testing.TB, dir string, s *Selection) (blocks []found, indexRead int
 			t.Errorf("%s: packets were read", base)
 		}
 		indexRead += f.IndexRead()
-		f.Close()
 	}
 	return blocks, indexRead
 }
@@ -92,11 +83,7 @@ func TestSelections(t *testing.T) {
 		t.Fatal(err)
 	}
 	var keys []Key
-	for _, base := range names {
-		f, err := OpenFile(dir, base)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for base, f := range files(t, dir) {
 		if f.summary == nil || f.summary.buckets == 0 {
 			t.Errorf("%s: summary %+v", base, f.summary)
 		}
@@ -108,7 +95,6 @@ func TestSelections(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		f.Close()
 	}
 
 	old, damaged := t.TempDir(), t.TempDir()
