@@ -7,4 +7,7 @@
 // What exporters announce is kept by package template; one template.Domain holds the templates and samplers of one
 // exporter and observation domain. Decode appends flows to a netflow.Batch and reports what else it met. The transport is
 // taken to be UDP, over which template withdrawals are ignored (RFC 7011 section 8.4).
+//
+// An Encoder makes messages of flows, with the templates that collectors need and options data about the exporter, for UDP or
+// for a session over TCP or TLS (AppendTemplates).
 package ipfix

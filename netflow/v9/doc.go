@@ -7,4 +7,6 @@
 //
 // What exporters announce is kept by package template; one template.Domain holds the templates and samplers of one
 // exporter and source id. Decode appends flows to a netflow.Batch and reports what else it met.
+//
+// An Encoder makes datagrams of flows, with the templates that collectors need and options data about the exporter.
 package v9
