@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	blockedFor    = 2 * time.Second // at most, and half of it at least, that a datagram waits for room in the socket's buffer
+	blockedFor    = 2 * time.Second // at most that a datagram waits for room in the socket's buffer
 	bufferTries   = 5               // more, 1, 2, 4... ms apart, when the kernel has no buffers
 	complainEvery = time.Minute     // errors of one destination are logged at most so often
 	failuresRow   = 8               // after so many errors, no further apart than failuresGap, another address is tried
@@ -28,10 +28,11 @@ type encoder interface {
 // teller is an encoder with templates, which a collector that starts late has to be told again.
 type teller interface{ ResendTemplates() }
 
-// socket is the part of a net.UDPConn that a destination uses.
+// socket is a *datagrams, but in tests.
 type socket interface {
 	Write(p []byte) (int, error)
-	SetWriteDeadline(t time.Time) error
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
 	Close() error
 }
 
@@ -47,19 +48,18 @@ type sender interface {
 
 // destination sends one collector its datagrams, with sequence numbers and templates of its own.
 type destination struct {
-	encoder  encoder
-	socket   socket
-	pacer    pacer
-	log      *slog.Logger
-	buf      []byte
-	deadline time.Time // of the socket's writes
-	silent   time.Time // errors are not logged before
-	stats    DestinationStats
+	encoder encoder
+	socket  socket
+	pacer   pacer
+	log     *slog.Logger
+	buf     []byte
+	silent  time.Time // errors are not logged before
+	stats   DestinationStats
 
 	announcer announcer
 
 	resolver *resolver // nil in tests
-	dial     func(netip.AddrPort) (*net.UDPConn, error)
+	dial     func(netip.AddrPort) (socket, error)
 	remote   netip.AddrPort
 	seen     *[]netip.AddrPort // the addresses that remote was chosen from
 	failures int               // in a row
@@ -85,10 +85,6 @@ func openDestination(name string, e endpoint, cfg *Config) (*destination, error)
 	return nil, err
 }
 
-func dialUDP(a netip.AddrPort) (*net.UDPConn, error) {
-	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(a))
-}
-
 // connect replaces the socket. On failure the old one stays.
 func (d *destination) connect(a netip.AddrPort) error {
 	conn, err := d.dial(a)
@@ -98,7 +94,7 @@ func (d *destination) connect(a netip.AddrPort) error {
 	if d.socket != nil {
 		_ = d.socket.Close()
 	}
-	d.socket, d.remote, d.deadline = conn, a, time.Time{}
+	d.socket, d.remote = conn, a
 	d.stats.Remote, d.stats.Local = conn.RemoteAddr().String(), conn.LocalAddr().String()
 	d.tellAgain() // that is another collector, or to it we are
 	return nil
@@ -220,7 +216,6 @@ func (d *destination) send(now netflow.Timestamp) {
 // write sends p, trying again where that promises something: an ICMP answer is an earlier datagram's fate and must not
 // cost this one, and a lack of buffers passes. Every error is counted.
 func (d *destination) write(p []byte) error {
-	d.extendDeadline()
 	refused := false
 	for try := 0; ; try++ {
 		_, err := d.socket.Write(p)
@@ -240,19 +235,6 @@ func (d *destination) write(p []byte) error {
 		default:
 			return err
 		}
-	}
-}
-
-// extendDeadline keeps the deadline of writes ahead, without setting it for each datagram. A deadline that has passed
-// would fail every write.
-func (d *destination) extendDeadline() {
-	now := time.Now()
-	if d.deadline.Sub(now) >= blockedFor/2 {
-		return
-	}
-	d.deadline = now.Add(blockedFor)
-	if err := d.socket.SetWriteDeadline(d.deadline); err != nil {
-		d.complain(FaultOther, err) // of a closed socket, which the write will report too
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -39,7 +38,7 @@ func TestAnotherAddress(t *testing.T) {
 				d.resolver.found.Store(&test.addrs)
 				d.seen = &test.addrs
 				var dials []netip.AddrPort
-				d.dial = func(to netip.AddrPort) (*net.UDPConn, error) { // as without a route
+				d.dial = func(to netip.AddrPort) (socket, error) { // as without a route
 					dials = append(dials, to)
 					return nil, syscall.ENETUNREACH
 				}
