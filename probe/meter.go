@@ -271,7 +271,11 @@ func (m *meter) pass() {
 		}
 	}
 	m.chunk.now = m.now
-	m.queue.Put(m.chunk)
+	if len(m.chunk.flows) == cap(m.chunk.flows) {
+		m.queue.PutMore(m.chunk) // each second one goes that is not full
+	} else {
+		m.queue.Put(m.chunk)
+	}
 	m.chunk = nil
 }
 

@@ -8,7 +8,7 @@ import (
 // chunkFlows is how many flows go through the queue at a time.
 const chunkFlows = 256
 
-// QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 216 bytes each.
+// QueueFlows bounds the flows that wait for the exporter, in each Probe. They take 248 bytes each.
 const QueueFlows = 1 << 16
 
 // patientChunks is how many chunks there may be when the meter can wait, beside one for each worker of a file: so few

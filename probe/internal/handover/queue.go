@@ -58,7 +58,18 @@ func (q *Queue[T]) Get(wait bool) *T {
 		if !wait || q.closed {
 			return nil
 		}
+		q.notEmpty.Signal() // for what PutMore has left
 		q.notFull.Wait()
+	}
+}
+
+// PutMore hands on a T behind which others come soon, or Put: who waits for some is woken for several at a time.
+func (q *Queue[T]) PutMore(x *T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.full = append(q.full, x)
+	if len(q.full) >= q.patient/2 {
+		q.notEmpty.Signal()
 	}
 }
 

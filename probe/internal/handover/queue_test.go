@@ -72,3 +72,44 @@ func TestOrder(t *testing.T) {
 		t.Errorf("took %v at the end", taken)
 	}
 }
+
+// TestPutMore: who waits is woken for half of what may exist, for what Put hands on, and when nobody can go on otherwise.
+func TestPutMore(t *testing.T) {
+	for name, wake := range map[string]func(*handover.Queue[int]){
+		"half":   func(q *handover.Queue[int]) { q.PutMore(q.Get(true)) },
+		"put":    func(q *handover.Queue[int]) { q.Put(q.Get(true)) },
+		"closed": (*handover.Queue[int]).Close,
+		"all used": func(q *handover.Queue[int]) { // by those that have not filled theirs
+			for range 5 {
+				q.Get(true)
+			}
+			q.Release(q.Get(true))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue(8, 8)
+				var taken []*int
+				go func() {
+					taken = q.Take(nil)
+					for _, x := range taken {
+						q.Release(x)
+					}
+				}()
+				synctest.Wait() // it waits
+				for range 3 {
+					q.PutMore(q.Get(true))
+				}
+				synctest.Wait()
+				if taken != nil {
+					t.Fatalf("woken for %d", len(taken))
+				}
+				wake(q)
+				synctest.Wait()
+				if len(taken) < 3 {
+					t.Errorf("took %d", len(taken))
+				}
+			})
+		})
+	}
+}
