@@ -44,6 +44,7 @@ func (r *Reader) pcapHeader() error {
 	return nil
 }
 
+// nextPcap sets all of f, unless there is an error.
 func (r *Reader) nextPcap(f *Frame) error {
 	h := &r.pcap
 	at := r.buf.offset()

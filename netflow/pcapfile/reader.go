@@ -99,18 +99,24 @@ func (r *Reader) start() error {
 // [io.EOF]; for a damaged one it is an [*Error], and so are all further calls.
 func (r *Reader) Next() (Frame, error) {
 	var f Frame
+	err := r.Read(&f)
+	return f, err
+}
+
+// Read is Next into a Frame that is there already, for those who count nanoseconds. After an error f is the zero Frame.
+func (r *Reader) Read(f *Frame) error {
+	if r.err == nil {
+		if r.ng {
+			*f = Frame{}
+			r.err = r.nextBlock(f)
+		} else {
+			r.err = r.nextPcap(f)
+		}
+	}
 	if r.err != nil {
-		return f, r.err
+		*f = Frame{}
 	}
-	if r.ng {
-		r.err = r.nextBlock(&f)
-	} else {
-		r.err = r.nextPcap(&f)
-	}
-	if r.err != nil {
-		return Frame{}, r.err
-	}
-	return f, nil
+	return r.err
 }
 
 // Offset is the number of bytes consumed, after decompression.

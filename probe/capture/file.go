@@ -15,7 +15,8 @@ import (
 type File struct {
 	r       *pcapfile.Reader
 	name    string
-	pump    *pump // standard input; nil for files
+	pump    *pump          // standard input; nil for files
+	frame   pcapfile.Frame // the last one
 	stopped atomic.Bool
 }
 
@@ -43,8 +44,8 @@ func (f *File) Next(frame *Frame) error {
 	if f.stopped.Load() {
 		return io.EOF
 	}
-	p, err := f.r.Next()
-	if err != nil {
+	p := &f.frame
+	if err := f.r.Read(p); err != nil {
 		if f.stopped.Load() {
 			return io.EOF
 		}
