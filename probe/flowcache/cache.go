@@ -96,8 +96,8 @@ func (c *Cache) Add(now netflow.Timestamp, input uint32, p *dissect.Packet, emit
 	if c.biflow {
 		k.orient(&pkt, &c.mask)
 	}
-	masked := k.and(&c.mask)
-	c.add(&pkt, k, c.hasher.sum(&masked), emit)
+	c.add(&pkt, k, c.hasher.sum(k, &c.mask), 0, emit)
+	c.sweepDue(sweepPerPacket, emit)
 }
 
 // AddBatch counts packets, in their order. emit is called for each flow found to have ended; the record is valid during
@@ -129,8 +129,7 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 		if c.biflow {
 			k.orient(&pkts[i], &c.mask)
 		}
-		masked := k.and(&c.mask)
-		hashes[i] = c.hasher.sum(&masked)
+		hashes[i] = c.hasher.sum(k, &c.mask)
 	}
 	slots, mask := c.slots, uint32(len(c.slots)-1)
 	var touched uint64
@@ -154,20 +153,29 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 	}
 	c.touched = touched // else the compiler may drop the loads
 	for i := range pkts {
-		c.add(&pkts[i], &keys[i], hashes[i], emit)
+		c.add(&pkts[i], &keys[i], hashes[i], found[i], emit)
 	}
+	c.sweepDue(sweepPerPacket*len(pkts), emit)
 }
 
-// add counts one packet.
-func (c *Cache) add(p *Packet, k *key, hash uint32, emit func(*netflow.Record)) {
-	c.setClock(p.Time, emit)
-	if c.now >= c.wheel.due {
+// add counts one packet. The entry of its flow is likely the one named.
+func (c *Cache) add(p *Packet, k *key, hash, likely uint32, emit func(*netflow.Record)) {
+	if p.Time >= c.latest && c.running {
+		c.latest = p.Time
+		c.now = max(c.now, p.Time)
+	} else {
+		c.setClock(p.Time, emit)
+	}
+	if c.now-c.wheel.due > late { // time has leapt: the flow's place may be further ahead than the wheel is large
 		c.sweep(sweepPerPacket, emit)
 	}
 	c.stats.Packets++
 	c.stats.Bytes += uint64(p.IPBytes)
 
-	i := c.find(hash, k)
+	i := likely
+	if e := &c.slab[i]; e.packets == 0 || !same(&e.key, k, &c.mask, c.hasher.l2) {
+		i = c.find(hash, k)
+	}
 	if i == 0 {
 		i = c.insert(hash, k, p.Time, emit)
 	} else if e := &c.slab[i]; c.over(e, p) {
@@ -285,8 +293,7 @@ func (c *Cache) restart(i uint32, k *key, t netflow.Timestamp, reason uint8, emi
 // remove emits a flow and frees its entry.
 func (c *Cache) remove(i uint32, reason uint8, emit func(*netflow.Record)) {
 	e := &c.slab[i]
-	masked := e.key.and(&c.mask)
-	c.deleteSlot(c.hasher.sum(&masked), i)
+	c.deleteSlot(c.hasher.sum(&e.key, &c.mask), i)
 	c.unlink(i)
 	c.stats.Flows--
 	c.emit(i, reason, emit)

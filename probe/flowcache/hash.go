@@ -31,18 +31,18 @@ func newHasher(seed [32]byte, l2 bool) hasher {
 	return h
 }
 
-// sum hashes a masked key to 32 bits.
-func (h *hasher) sum(k *key) uint32 {
+// sum hashes what the mask leaves of a key to 32 bits.
+func (h *hasher) sum(k, mask *key) uint32 {
 	s := &h.secret
-	hi, lo := bits.Mul64(k[0]+s[0], k[1]+s[1])
-	hi1, lo1 := bits.Mul64(k[2]+s[2], k[3]+s[3])
+	hi, lo := bits.Mul64(k[0]&mask[0]+s[0], k[1]&mask[1]+s[1])
+	hi1, lo1 := bits.Mul64(k[2]&mask[2]+s[2], k[3]&mask[3]+s[3])
 	lo, carry := bits.Add64(lo, lo1, 0)
 	hi, _ = bits.Add64(hi, hi1, carry)
-	hi1, lo1 = bits.Mul64(k[4]+s[4], k[5]+s[5])
+	hi1, lo1 = bits.Mul64(k[4]&mask[4]+s[4], k[5]&mask[5]+s[5])
 	lo, carry = bits.Add64(lo, lo1, 0)
 	hi, _ = bits.Add64(hi, hi1, carry)
 	if h.l2 {
-		hi1, lo1 = bits.Mul64(k[6]+s[6], k[7]+s[7])
+		hi1, lo1 = bits.Mul64(k[6]&mask[6]+s[6], k[7]&mask[7]+s[7])
 		lo, carry = bits.Add64(lo, lo1, 0)
 		hi, _ = bits.Add64(hi, hi1, carry)
 	}

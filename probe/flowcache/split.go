@@ -51,8 +51,7 @@ func (s *Split) Of(p *Packet) int {
 	} else {
 		var k key
 		k.load(p)
-		k = k.and(&s.mask)
-		hash = uint64(s.hasher.sum(&k))
+		hash = uint64(s.hasher.sum(&k, &s.mask))
 	}
 	return int(hash * s.n >> 32)
 }

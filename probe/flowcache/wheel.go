@@ -114,6 +114,13 @@ func (c *Cache) unlink(i uint32) {
 	}
 }
 
+// sweepDue is sweep when there may be something to do.
+func (c *Cache) sweepDue(limit int, emit func(*netflow.Record)) {
+	if c.now >= c.wheel.due {
+		c.sweep(limit, emit)
+	}
+}
+
 // sweep emits flows that have ended and looks at no more than limit ones; without a bound if limit is negative or it has
 // fallen behind by more than a second.
 func (c *Cache) sweep(limit int, emit func(*netflow.Record)) {
