@@ -15,8 +15,8 @@ func newQueue(most, patient int) *handover.Queue[int] {
 func TestBounds(t *testing.T) {
 	q := newQueue(3, 2)
 	get := func(wait bool) bool { return q.Get(wait) != nil }
-	if !get(true) || !get(true) || !get(false) || get(false) {
-		t.Error("want two for those who can wait, three in all")
+	if got := []bool{get(true), get(true), get(false), get(false)}; !slices.Equal(got, []bool{true, true, true, false}) {
+		t.Errorf("got %v, want two for those who can wait, three in all", got)
 	}
 	q.Grow()
 	if get(false) {
