@@ -263,16 +263,16 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// TestTun: an interface without link header.
-func TestTun(t *testing.T) {
-	isolate(t)
-	capturetest.IP(t, "tuntap", "add", "dev", "tun7", "mode", "tun")
+// tun makes an interface without link headers, and returns what its frames arrive from.
+func tun(t *testing.T, name string) (fd int) {
+	t.Helper()
+	capturetest.IP(t, "tuntap", "add", "dev", name, "mode", "tun")
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Skip(err)
 	}
-	defer unix.Close(fd)
-	req, err := unix.NewIfreq("tun7")
+	t.Cleanup(func() { unix.Close(fd) })
+	req, err := unix.NewIfreq(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,14 @@ func TestTun(t *testing.T) {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		t.Skip(err)
 	}
-	capturetest.IP(t, "link", "set", "tun7", "addrgenmode", "none", "up")
+	capturetest.IP(t, "link", "set", name, "addrgenmode", "none", "up")
+	return fd
+}
+
+// TestTun: an interface without link header.
+func TestTun(t *testing.T) {
+	isolate(t)
+	fd := tun(t, "tun7")
 	l := open(t, LiveConfig{Interface: "tun7", RingSize: MinRingSize, Promiscuous: true})
 	packet := []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 7, 0, 9, 0, 8, 0, 0}
 	if _, err := unix.Write(fd, packet); err != nil {

@@ -357,7 +357,7 @@ func TestRingsFilter(t *testing.T) {
 	}
 }
 
-// TestRingsShort: a frame that ends anywhere comes by exactly one ring, without link header too.
+// TestRingsShort: a frame that ends anywhere comes by exactly one ring.
 func TestRingsShort(t *testing.T) {
 	var sent [][]byte
 	ppp := append([]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0x64, 0x11, 0, 0, 1, 0, 62, 0, 0x21}, ipPacket("10.0.0.1", "10.9.0.1", 17, 0, ports(7, 8))...)
@@ -379,33 +379,71 @@ func TestRingsShort(t *testing.T) {
 		rings := open(LiveConfig{Interface: "near", RingSize: 16 << 20}, 4)
 		collectRings(t, rings, func() int { capturetest.Send(t, "far", sent...); return len(sent) })
 	})
-	t.Run("cooked", func(t *testing.T) {
-		isolate(t)
-		capturetest.IP(t, "link", "add", "sit7", "type", "sit", "local", "127.0.0.1", "remote", "127.0.0.1")
-		capturetest.IP(t, "link", "set", "sit7", "up")
-		capturetest.IP(t, "link", "set", "lo", "up")
-		rings, err := ringOpeners["pool"](LiveConfig{Interface: "sit7", RingSize: 16 << 20}, 4)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !rings[0].cooked {
-			t.Fatal("not cooked")
-		}
-		six := 0
-		got := collectRings(t, rings, func() int {
-			for i := range 64 { // the outer packet arrives at lo, and its contents here
-				p := ipPacket(fmt.Sprintf("2001:db8::%x", i), "2001:db8:1::1", 59, 0, make([]byte, 8))
-				six++
-				capturetest.Send(t, "lo", framed(ipPacket("127.0.0.1", "127.0.0.1", 41, 0, p)))
+}
+
+// TestRingsCooked: without link headers too what arrives, short or not, comes by exactly one ring, and what leaves between
+// the same addresses by the same.
+func TestRingsCooked(t *testing.T) {
+	const n, pairs = 4, 64
+	for name, opener := range ringOpeners {
+		t.Run(name, func(t *testing.T) {
+			isolate(t)
+			fd := tun(t, "tun7")
+			rings, err := opener(LiveConfig{Interface: "tun7", RingSize: 16 << 20}, n)
+			if err != nil {
+				t.Fatal(err)
 			}
-			return six
+			if !rings[0].cooked {
+				t.Fatal("not cooked")
+			}
+			sent := 0
+			arrive := func(p []byte) {
+				if _, err := unix.Write(fd, p); err != nil {
+					t.Fatal(err)
+				}
+				sent++
+			}
+			got := collectRings(t, rings, func() int {
+				for i := range pairs {
+					a, b := fmt.Sprintf("10.0.%d.1", i), fmt.Sprintf("10.9.0.%d", i)
+					if i%2 == 1 {
+						a, b = fmt.Sprintf("2001:db8:%x::1", i), fmt.Sprintf("2001:db8::%x:2", i)
+					}
+					arrive(ipPacket(a, b, 17, 0, ports(7, 8)))
+					capturetest.Send(t, "tun7", ipPacket(b, a, 17, 0, ports(8, 7)))
+					sent++
+				}
+				for _, whole := range [][]byte{ipPacket("10.0.0.1", "10.9.0.0", 17, 0, ports(7, 8)), ipPacket("2001:db8:1::1", "2001:db8::1:2", 17, 0, ports(7, 8))} {
+					for n := 1; n < len(whole); n++ {
+						arrive(whole[:n])
+					}
+				}
+				return sent
+			})
+			of := map[string]int{}
+			for ring, frames := range got {
+				if len(frames) == 0 {
+					t.Errorf("ring %d has none of %d", ring, sent)
+				}
+				for _, f := range frames {
+					if len(f.Data) < cookedLen+60 {
+						continue // too short for addresses, some of them
+					}
+					key := pairOf(t, append(make([]byte, 12), f.Data[cookedLen-2:]...))
+					if former, ok := of[key]; ok && former != ring {
+						t.Errorf("%s: rings %d and %d: % x", key, former, ring, f.Data)
+					}
+					of[key] = ring
+				}
+			}
+			if len(of) != pairs {
+				t.Errorf("%d pairs of addresses, want %d", len(of), pairs)
+			}
+			for _, l := range rings {
+				l.Close()
+			}
 		})
-		for i, frames := range got {
-			if len(frames) == 0 {
-				t.Errorf("ring %d has none of %d", i, six)
-			}
-		}
-	})
+	}
 }
 
 // TestPoolRings: sockets with filters are bound to one interface after the other; those that have one are not another's.
