@@ -63,7 +63,7 @@ func Veth(t *testing.T, near, far string) (int, int) {
 func Up(t *testing.T, near, far string) (int, int) {
 	t.Helper()
 	a, b := running(t, near), running(t, far)
-	time.Sleep(20 * time.Millisecond) // the queues start a moment later
+	IP(t, "link", "set", near, "up") // no change: but the queues start before the lock is free that changes take
 	return a, b
 }
 
