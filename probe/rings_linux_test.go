@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -307,6 +308,46 @@ func flood(far string, frames [][]byte, sent *atomic.Uint64) {
 				return
 			}
 			sent.Add(1)
+		}
+	}
+}
+
+// TestRingsNoFiles: what cannot be opened for want of descriptors is an error, and nothing stays open.
+func TestRingsNoFiles(t *testing.T) {
+	if !capturetest.Alone(t) {
+		return
+	}
+	capturetest.Veth(t, "near", "far")
+	opened := func() int {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	before := opened()
+	for _, more := range []uint64{10, 30, 60, 100} { // 16 rings take 48, and as many sockets of each kind
+		limit := unix.Rlimit{Cur: uint64(before) + more, Max: 1000}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		for _, interfaces := range [][]string{{"near"}, {"ne*"}, {"ppp*", "near"}} {
+			cfg := patientConfig(16, interfaces...)
+			cfg.Persist, cfg.RingSize = true, 32<<20
+			if p, err := probe.New(cfg); err == nil && (more < 80 || len(interfaces) > 1) {
+				t.Errorf("%v with %d descriptors: no error", interfaces, more)
+			} else if err == nil {
+				ctx, cancel := context.WithCancel(context.Background())
+				cancel()
+				if err := p.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			} else if !errors.Is(err, unix.EMFILE) {
+				t.Errorf("%v with %d descriptors: %v, want %v", interfaces, more, err, unix.EMFILE)
+			}
+			if after := opened(); after > before+1 { // the runtime's own, of waiting
+				t.Errorf("%v with %d descriptors: %d are open, %d were", interfaces, more, after, before)
+			}
 		}
 	}
 }

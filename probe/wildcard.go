@@ -130,9 +130,12 @@ func (p *Probe) openWildcards() error {
 func (w *wildcards) openNamed(name string) error {
 	n := w.p.cfg.rings()
 	cfg := w.p.cfg.captureConfig(name)
-	err := w.open(name, name, func() ([]*capture.Live, error) { return capture.OpenRings(cfg, n) })
+	if err := w.open(name, name, func() ([]*capture.Live, error) { return capture.OpenRings(cfg, n) }); err != nil {
+		return err
+	}
+	pool, err := capture.NewPool(cfg, 1, n)
 	if err == nil {
-		w.own[name], err = capture.NewPool(cfg, 1, n)
+		w.own[name] = pool
 	}
 	return err
 }

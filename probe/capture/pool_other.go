@@ -28,7 +28,7 @@ var ErrPoolEmpty = ErrUnsupported
 
 // NewPool fails: interfaces that come later are captured from on Linux only.
 func NewPool(LiveConfig, int, int) (*Pool, error) {
-	return nil, fmt.Errorf("interfaces that come and go: %w on %s: name those that are there", ErrUnsupported, runtime.GOOS)
+	return nil, fmt.Errorf("interfaces that come and go (patterns, --persist): %w on %s", ErrUnsupported, runtime.GOOS)
 }
 
 // Open fails.
