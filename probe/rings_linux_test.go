@@ -351,3 +351,30 @@ func TestRingsNoFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestRingsOtherKind: an interface may come back as one of another kind, here without link headers.
+func TestRingsOtherKind(t *testing.T) {
+	if !capturetest.Alone(t) {
+		return
+	}
+	capturetest.Veth(t, "near", "far")
+	cfg := patientConfig(2, "near")
+	cfg.Persist, cfg.RingSize = true, 16<<20
+	p, stop := start(t, cfg)
+	transmit(t, "far", capturetest.Count(t, "near"), conversations(10, 10))
+	capturetest.IP(t, "link", "del", "near")
+	eventually(t, "it is gone", func() bool { return source(summaryOf(t, p), "near").Gone })
+	capturetest.IP(t, "link", "add", "near", "type", "sit", "local", "127.0.0.1", "remote", "127.0.0.2")
+	capturetest.IP(t, "link", "set", "near", "addrgenmode", "none", "up")
+	eventually(t, "it is back", func() bool { return source(summaryOf(t, p), "near").Returns == 1 })
+	for i := range 50 { // leaving, with no next header (RFC 8200 section 4.7)
+		packet := append([]byte{0x60, 0, 0, 0, 0, 4, 59, 64, 0x20, 1, 0xd, 0xb8}, make([]byte, 32)...)
+		packet[23], packet[39] = byte(i), 1
+		capturetest.Send(t, "near", packet)
+	}
+	eventually(t, "what leaves is metered", func() bool { return summaryOf(t, p).Packets.Metered == 150 })
+	stop()
+	if s := summaryOf(t, p); s.Flows.Ended.Flows != 60 || len(s.Sources) != 1 || s.Sources[0].Packets != 150 {
+		t.Errorf("%+v %+v", s.Flows, s.Sources)
+	}
+}
