@@ -37,25 +37,17 @@ func (c *Cache) emit(i uint32, reason uint8, emit func(*netflow.Record)) {
 	c.stats.EmittedPackets += uint64(e.packets)
 	c.stats.EmittedBytes += e.bytes
 	r := &c.record
-	*r = netflow.Record{
-		Start:     e.start,
-		End:       e.last,
-		SrcAddr:   e.key.addr(0),
-		DstAddr:   e.key.addr(2),
-		Packets:   uint64(e.packets),
-		Bytes:     e.bytes,
-		Input:     uint32(e.key[4]),
-		SrcPort:   uint16(e.key[4] >> 48),
-		DstPort:   uint16(e.key[4] >> 32),
-		TCPFlags:  e.flags(),
-		VLAN:      uint16(e.key[5]),
-		SrcMAC:    netflow.MACFrom(e.key[6] & macBits),
-		DstMAC:    netflow.MACFrom(e.key[7] & macBits),
-		IPVersion: uint8(e.key[5] >> 40),
-		Proto:     uint8(e.key[5] >> 56),
-		TOS:       uint8(e.key[5] >> 48),
-		EndReason: reason,
+	if c.extra != nil {
+		*r = netflow.Record{} // else only the fields below are ever set
 	}
+	r.Start, r.End = e.start, e.last
+	r.SrcAddr, r.DstAddr = e.key.addr(0), e.key.addr(2)
+	r.Packets, r.Bytes = uint64(e.packets), e.bytes
+	r.SrcPort, r.DstPort, r.Input = uint16(e.key[4]>>48), uint16(e.key[4]>>32), uint32(e.key[4])
+	r.Proto, r.TOS, r.IPVersion, r.VLAN = uint8(e.key[5]>>56), uint8(e.key[5]>>48), uint8(e.key[5]>>40), uint16(e.key[5])
+	r.SrcMAC, r.DstMAC = netflow.MACFrom(e.key[6]&macBits), netflow.MACFrom(e.key[7]&macBits)
+	r.TCPFlags, r.EndReason = e.flags(), reason
+	r.ICMPType, r.ICMPCode = 0, 0
 	if r.Proto == netflow.ProtoICMP || r.Proto == netflow.ProtoICMPv6 {
 		r.ICMPType, r.ICMPCode = uint8(r.DstPort>>8), uint8(r.DstPort)
 	}
