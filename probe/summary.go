@@ -114,7 +114,7 @@ type DestinationSummary struct {
 	Records       uint64           `json:"records"`
 	Exported      Tally            `json:"exported"`
 	Unconfirmed   Tally            `json:"unconfirmed,omitzero"` // of those exported: not acknowledged when a connection broke
-	Buffered      Tally            `json:"buffered"`             // in the datagram being filled, or waiting for a connection
+	Buffered      Tally            `json:"buffered"`             // in datagrams that have not left, or waiting for a connection
 	Missed        Tally            `json:"missed,omitzero"`      // flows of the time when it was none of the collectors
 	Errors        map[string]int64 `json:"errors,omitempty"`     // of the socket, by reason: also when a second try succeeded
 	Lost          map[string]Tally `json:"lost,omitempty"`       // not sent, by reason

@@ -14,6 +14,7 @@ import (
 type datagrams struct {
 	fd            int
 	local, remote net.Addr
+	many          many
 }
 
 // dialUDP opens a socket whose writes wait for room in its buffer for as long as blockedFor.

@@ -93,3 +93,32 @@ func TestWriteWaitsForRoomAndGivesUp(t *testing.T) {
 		t.Errorf("a datagram too long: %v", err)
 	}
 }
+
+func TestWriteManyStopsAtTheOneThatFails(t *testing.T) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := dialUDP(c.LocalAddr().(*net.UDPAddr).AddrPort())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ps := [][]byte{[]byte("one"), []byte("two"), make([]byte, 1<<17), []byte("three")}
+	if n, err := s.WriteMany(ps); n != 2 || err != nil {
+		t.Errorf("sent %d, error %v; want the two before the one that is too long", n, err)
+	}
+	if n, err := s.WriteMany(ps[2:]); n != 0 || faultOf(err) != FaultTooLong {
+		t.Errorf("sent %d, error %v; want that of the one too long", n, err)
+	}
+	if n, err := s.WriteMany(ps[3:]); n != 1 || err != nil {
+		t.Errorf("sent %d, error %v", n, err)
+	}
+	b := make([]byte, 9)
+	for _, want := range []string{"one", "two", "three"} {
+		if n, _, err := c.ReadFrom(b); string(b[:n]) != want || err != nil {
+			t.Errorf("received %q, error %v, want %q", b[:n], err, want)
+		}
+	}
+}

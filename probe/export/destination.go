@@ -31,6 +31,7 @@ type teller interface{ ResendTemplates() }
 // socket is a *datagrams, but in tests.
 type socket interface {
 	Write(p []byte) (int, error)
+	WriteMany(ps [][]byte) (int, error)
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
 	Close() error
@@ -52,7 +53,8 @@ type destination struct {
 	socket  socket
 	pacer   pacer
 	log     *slog.Logger
-	buf     []byte
+	atHand  Tally // flows in the encoder
+	outbox  outbox
 	silent  time.Time // errors are not logged before
 	stats   DestinationStats
 
@@ -160,7 +162,7 @@ func (d *destination) fail(f Fault) {
 func newDestination(name string, enc encoder, s socket, cfg *Config) *destination {
 	return &destination{
 		encoder: enc, socket: s, pacer: newPacer(cfg.MaxRate),
-		log: cfg.Logger.With("destination", name), buf: make([]byte, 0, cfg.MTU),
+		log:   cfg.Logger.With("destination", name),
 		stats: DestinationStats{Destination: name}, announcer: newAnnouncer(cfg),
 	}
 }
@@ -174,54 +176,54 @@ func (d *destination) tellAgain() {
 }
 
 // add puts a flow, or a part of one, into the datagram at hand, and sends that first if the flow does not fit. It reports
-// whether it did.
+// whether any were sent.
 func (d *destination) add(now netflow.Timestamp, r *netflow.Record, t Tally) (sent bool) {
 	if !d.encoder.Append(now, r) {
-		d.send(now)
-		sent = true
+		sent = d.send(now)
 		if !d.encoder.Append(now, r) {
 			panic("export: an empty datagram has no room for a flow")
 		}
 	}
+	d.atHand.add(t)
 	d.stats.Buffered.add(t)
 	return sent
 }
 
-// send sends the datagram at hand, if it has a flow. Its sequence number is used up whether that succeeds or not, so that
-// the collector sees the gap.
-func (d *destination) send(now netflow.Timestamp) {
+// send puts the datagram at hand, if it has a flow, behind those in the outbox, and reports whether they were sent: when
+// they are enough, or each is to wait for its time.
+func (d *destination) send(now netflow.Timestamp) (sent bool) {
 	records := d.encoder.Len()
 	if records == 0 {
-		return
+		return false
 	}
-	d.follow()
-	d.announce(now)
-	d.buf = d.encoder.AppendMessage(d.buf[:0], now)
-	flows := d.stats.Buffered
-	d.stats.Buffered = Tally{}
-	d.pacer.wait()
-	if err := d.write(d.buf); err != nil {
-		lost := &d.stats.Lost[faultOf(err)]
-		lost.Datagrams++
-		lost.add(flows)
-		d.announcer.lost(now)
-		return
+	if d.outbox.n == 0 {
+		d.follow()
 	}
-	d.stats.Datagrams++
-	d.stats.DatagramBytes += uint64(len(d.buf))
-	d.stats.Records += uint64(records)
-	d.stats.Exported.add(flows)
+	if d.announcer.due(now) {
+		d.leave(now) // in the order of their numbers
+		d.announce(now)
+		sent = true
+	}
+	d.outbox.put(d.encoder.AppendMessage(d.outbox.buf, now), records, d.atHand)
+	d.atHand = Tally{}
+	if d.outbox.n == outboxLen || d.pacer.interval != 0 {
+		d.leave(now)
+		sent = true
+	}
+	return sent
 }
 
-// write sends p, trying again where that promises something: an ICMP answer is an earlier datagram's fate and must not
-// cost this one, and a lack of buffers passes. Every error is counted.
+// write sends p.
 func (d *destination) write(p []byte) error {
+	_, err := d.socket.Write(p)
+	return d.retry(p, err)
+}
+
+// retry sends p again after an error where that promises something: an ICMP answer is an earlier datagram's fate and must
+// not cost this one, and a lack of buffers passes. Every error is counted.
+func (d *destination) retry(p []byte, err error) error {
 	refused := false
-	for try := 0; ; try++ {
-		_, err := d.socket.Write(p)
-		if err == nil {
-			return nil
-		}
+	for try := 0; err != nil; try++ {
 		fault := faultOf(err)
 		d.stats.Errors[fault]++
 		d.complain(fault, err)
@@ -235,10 +237,15 @@ func (d *destination) write(p []byte) error {
 		default:
 			return err
 		}
+		_, err = d.socket.Write(p)
 	}
+	return nil
 }
 
-func (d *destination) flush(now netflow.Timestamp) { d.send(now) }
+func (d *destination) flush(now netflow.Timestamp) {
+	d.send(now)
+	d.leave(now)
+}
 
 func (d *destination) snapshot() DestinationStats { return d.stats }
 

@@ -43,6 +43,19 @@ func (s *script) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteMany is many calls of Write, but what fails is left to the next call.
+func (s *script) WriteMany(ps [][]byte) (int, error) {
+	for i, p := range ps {
+		if i > 0 && len(s.errs) > 0 && s.errs[0] != nil {
+			return i, nil
+		}
+		if _, err := s.Write(p); err != nil {
+			return i, err
+		}
+	}
+	return len(ps), nil
+}
+
 func (s *script) LocalAddr() net.Addr  { return nil }
 func (s *script) RemoteAddr() net.Addr { return nil }
 func (s *script) Close() error         { return nil }
@@ -58,7 +71,7 @@ func scripted(s *script, cfg Config) *destination {
 func (d *destination) sendOne() {
 	r := netflow.Record{IPVersion: 4, Packets: 2, Bytes: 99, Start: second, End: second}
 	d.add(second, &r, tallyOf(&r))
-	d.send(second)
+	d.flush(second)
 }
 
 func repeat(err error, n int) []error {

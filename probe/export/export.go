@@ -1,9 +1,9 @@
 // Package export sends flows to collectors: flows → messages → UDP, TCP or TLS.
 //
 // An Exporter takes one flow after the other and puts it into a datagram for each destination, in NetFlow v1, v5, v9 or
-// IPFIX. A datagram leaves when the next flow does not fit or on Flush; it is never longer than the configured MTU. Every
-// destination has a socket, sequence numbers, templates and statistics of its own, and gets every flow, or its share of
-// them (Config.Balance).
+// IPFIX. A datagram is full when the next flow does not fit, and never longer than the configured MTU; full ones leave
+// several at a time, or each in its turn when there is a rate (Config.MaxRate), and all on Flush. Every destination has a
+// socket, sequence numbers, templates and statistics of its own, and gets every flow, or its share of them (Config.Balance).
 //
 // Over UDP that is done in the call. Over TCP and TLS, which IPFIX may go by, it is left to a goroutine for each
 // destination, behind a bounded queue: a collector that is slow or away makes nobody wait, but those who read files and

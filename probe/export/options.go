@@ -124,9 +124,6 @@ func (a *announcer) options(d *DestinationStats) *netflow.Options {
 
 // announce sends options data ahead of the datagram at hand.
 func (d *destination) announce(now netflow.Timestamp) {
-	if !d.announcer.due(now) {
-		return
-	}
 	var datagrams [][]byte
 	switch e := d.encoder.(type) {
 	case *ipfix.Encoder:

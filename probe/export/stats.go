@@ -69,7 +69,7 @@ type DestinationStats struct {
 
 	Exported    Tally            // flows in datagrams sent
 	Unconfirmed Tally            // of those exported: what the collector's system had not acknowledged when a connection broke
-	Buffered    Tally            // flows waiting for their datagram to fill, or in the queue for a connection
+	Buffered    Tally            // flows waiting for their datagram to fill and leave, or in the queue for a connection
 	Missed      Tally            // flows of the time when it was not a destination; unless they are balanced
 	Lost        [NumFaults]Loss  // datagrams that could not be sent, and flows that did not get into one, by fault
 	Errors      [NumFaults]int64 // errors of the socket, those included after which a second try succeeded
