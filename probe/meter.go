@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caprock-net/caprock/netflow"
@@ -55,6 +56,8 @@ type meter struct {
 
 	watched time.Time
 	told    capture.Stats // as of watched
+
+	ignored atomic.Uint64 // packets dropped or malformed, as the exporter was told last
 
 	mu      sync.Mutex
 	cache   *flowcache.Cache // nil: workers have the flows

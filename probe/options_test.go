@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/caprock-net/caprock/netflow"
+	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/export"
 )
 
@@ -31,5 +32,24 @@ func TestDescribe(t *testing.T) {
 	var e export.Config
 	if p.describe(&e); e.Interfaces != nil || e.Boot != 0 || e.Ignored != nil {
 		t.Errorf("of a file: %+v", e)
+	}
+}
+
+// TestIgnored: what is dropped or malformed is counted, without waiting for a meter that is busy.
+func TestIgnored(t *testing.T) {
+	s := &sourceState{origin: &origin{name: "in0"}, counts: verdicts{malformed: 3}, stats: capture.Stats{Dropped: 2}}
+	m := &meter{sources: []*sourceState{s}}
+	p := &Probe{cfg: Config{Interfaces: []string{"in0"}}, meters: []*meter{m, {}}}
+	if n := p.ignored(); n != 5 {
+		t.Errorf("%d packets ignored, want 5", n)
+	}
+	m.mu.Lock()
+	s.counts.malformed = 4
+	if n := p.ignored(); n != 5 {
+		t.Errorf("%d packets ignored, want 5 as before: the meter is busy", n)
+	}
+	m.mu.Unlock()
+	if n := p.ignored(); n != 6 {
+		t.Errorf("%d packets ignored, want 6", n)
 	}
 }
