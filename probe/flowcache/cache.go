@@ -148,6 +148,13 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 	for _, i := range found {
 		touched += c.slab[i].touch()
 	}
+	if c.tcp {
+		for i, f := range found {
+			if pkts[i].TCPFlags&(netflow.TCPFin|netflow.TCPRst) != 0 {
+				touched += c.touchNeighbours(f)
+			}
+		}
+	}
 	if c.extra != nil {
 		touched += c.extra.touch(found)
 	}

@@ -114,6 +114,16 @@ func (c *Cache) unlink(i uint32) {
 	}
 }
 
+// touchNeighbours reads the words that unlink changes.
+func (c *Cache) touchNeighbours(i uint32) uint64 {
+	e := &c.slab[i]
+	touched := c.slab[e.next].key[6]
+	if prev := e.prev(); prev&headBit == 0 {
+		touched += uint64(c.slab[prev].next)
+	}
+	return touched
+}
+
 // sweepDue is sweep when there may be something to do.
 func (c *Cache) sweepDue(limit int, emit func(*netflow.Record)) {
 	if c.now >= c.wheel.due {
