@@ -22,6 +22,7 @@ func (p *Probe) exportConfig() export.Config {
 	if len(p.cfg.Files) > 0 && e.Wait == 0 {
 		e.Wait = ReplayWait
 	}
+	e.LateRoute = len(p.cfg.Files) == 0
 	p.describe(&e)
 	return e
 }

@@ -298,3 +298,38 @@ func TestSIGHUPWithoutFile(t *testing.T) {
 		t.Errorf("%+v", s.Packets)
 	}
 }
+
+// TestLateRoute: a process that is shut in finds the way to a collector to which there was no route at the start. What was
+// lost until then is counted.
+func TestLateRoute(t *testing.T) {
+	if !capturetest.Alone(t) {
+		return
+	}
+	capturetest.Veth(t, "in0", "sender")
+	const host = "198.51.100.1"
+	p := launch(t, "-i", "in0", "-e", host+":2055", "--inactive", "100ms", "--summary", "json")
+	p.wait(t, "there is no route yet")
+	p.wait(t, "shut in")
+	transmit(t, "sender", 200)
+	p.wait(t, "sending failed")
+	capturetest.IP(t, "address", "add", host+"/32", "dev", "lo")
+	collector, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host), Port: 2055})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer collector.Close()
+	b := make([]byte, 2000)
+	eventually(t, "flows arrive", func() bool {
+		transmit(t, "sender", 50)
+		collector.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err := collector.Read(b)
+		return err == nil
+	})
+	if version, set := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[16:]); version != 10 || set != 2 {
+		t.Errorf("version %d, first set %d: want templates of IPFIX", version, set)
+	}
+	c := p.end(t).Export.Collectors[0]
+	if c.Lost["unreachable"].Flows == 0 || c.Errors["unreachable"] == 0 || c.Exported.Flows == 0 || len(c.Lost) != 1 {
+		t.Errorf("%+v\n%s", c, p.logged())
+	}
+}

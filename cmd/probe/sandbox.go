@@ -45,8 +45,9 @@ func (j *jail) config(c *probe.Config) sandbox.Config {
 	}
 	if j.reload != "" && len(c.Interfaces) > 0 {
 		s.Reread = append(s.Reread, j.reload)
-		s.Datagrams = len(c.Export.Destinations) > 0
 	}
+	// A collector may be another one later, a route to it may come, or another address of our own.
+	s.Datagrams = len(c.Interfaces) > 0 && len(c.Export.Destinations) > 0
 	shareAccounting(&c.Accounting, &s)
 	for _, d := range c.Export.Destinations {
 		if transport, rest, ok := strings.Cut(d, "://"); ok {

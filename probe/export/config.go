@@ -37,6 +37,7 @@ type Config struct {
 	TLS             TLS           // for tls://
 	QueueFlows      int           // flows that may wait for a connection, for each destination of tcp:// and tls://
 	Wait            time.Duration // when that queue is full, wait for so long without progress before flows are lost
+	LateRoute       bool          // over UDP, begin though there is no route to a destination, and look for one every second
 	Protocol        string        // ipfix, v9, v5 or v1
 	MTU             int           // greatest UDP payload, bytes
 	TemplateEvery   time.Duration // templates are resent so often, in the time of the packets; v9 and ipfix

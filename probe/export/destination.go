@@ -70,7 +70,7 @@ type destination struct {
 }
 
 // openDestination resolves the name and opens a socket of its own, so that the source port stays the same and ICMP errors
-// come back.
+// come back. That there is no route may be left to time.
 func openDestination(name string, e endpoint, cfg *Config) (*destination, error) {
 	r, err := newResolver(e, cfg)
 	if err != nil {
@@ -83,6 +83,10 @@ func openDestination(name string, e endpoint, cfg *Config) (*destination, error)
 		if err = d.connect(a); err == nil {
 			return d, nil
 		}
+	}
+	if cfg.LateRoute && mayBeRouted(err) {
+		d.await(err)
+		return d, nil
 	}
 	return nil, err
 }
@@ -107,6 +111,7 @@ func (d *destination) follow() {
 	if d.resolver == nil {
 		return
 	}
+	d.seek()
 	found := d.resolver.found.Load()
 	if found == d.seen {
 		return
@@ -196,9 +201,6 @@ func (d *destination) send(now netflow.Timestamp) (sent bool) {
 	if records == 0 {
 		return false
 	}
-	if d.outbox.n == 0 {
-		d.follow()
-	}
 	if d.announcer.due(now) {
 		d.leave(now) // in the order of their numbers
 		d.announce(now)
@@ -245,6 +247,7 @@ func (d *destination) retry(p []byte, err error) error {
 func (d *destination) flush(now netflow.Timestamp) {
 	d.send(now)
 	d.leave(now)
+	d.follow() // while no datagram is begun: the next one, for another collector, has the templates
 }
 
 func (d *destination) snapshot() DestinationStats { return d.stats }
