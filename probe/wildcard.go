@@ -299,10 +299,10 @@ func (w *wildcards) meter(ctx context.Context, l *life) {
 		}
 		l.meters[i].mu.Unlock()
 	}
+	w.give(l.meters) // before it is gone: who comes next may have them
 	if err != nil {
 		l.lives.Add(-1)
 	}
-	w.give(l.meters)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.held, l.index)

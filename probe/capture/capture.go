@@ -129,7 +129,7 @@ func (c LiveConfig) Validate() error {
 		errs = append(errs, errors.New("interface: no name"))
 	}
 	if c.RingSize != 0 && (c.RingSize < MinRingSize || c.RingSize > MaxRingSize) {
-		errs = append(errs, fmt.Errorf("ring size: %d bytes, must be %d to %d", c.RingSize, MinRingSize, MaxRingSize))
+		errs = append(errs, fmt.Errorf("ring size: %d bytes, must be %d to %d MiB", c.RingSize, MinRingSize>>20, MaxRingSize>>20))
 	}
 	if c.SnapLen != 0 && (c.SnapLen < MinSnapLen || c.SnapLen > MaxSnapLen) {
 		errs = append(errs, fmt.Errorf("snap length: %d bytes, must be %d to %d", c.SnapLen, MinSnapLen, MaxSnapLen))

@@ -17,7 +17,8 @@ type many struct {
 }
 
 // WriteMany sends datagrams in their order, at most outboxLen, and returns how many went before one failed. The error is
-// that of the first, as Write's; of another it is seen in the next call.
+// that of the first, as Write's. That of another is not told: one that lasts is met again by the next call, but an ICMP answer
+// to those before it, if it comes this soon, is forgotten.
 func (d *datagrams) WriteMany(ps [][]byte) (int, error) {
 	m := &d.many
 	for i, p := range ps {

@@ -122,8 +122,8 @@ func newEncoder(cfg *Config) encoder {
 	}
 }
 
-// Export takes a flow, which is only read during the call. A datagram that becomes full is sent, with now, the time of the
-// packets, in its header. The only error is net.ErrClosed, after Close.
+// Export takes a flow, which is only read during the call. Datagrams that are full are sent, with now, the time of the
+// packets, in their headers. The only error is net.ErrClosed, after Close.
 func (e *Exporter) Export(now netflow.Timestamp, r *netflow.Record) error {
 	if e.closed {
 		return net.ErrClosed

@@ -167,7 +167,7 @@ func (c *Cache) batch(pkts []Packet, emit func(*netflow.Record)) {
 
 // add counts one packet. The entry of its flow is likely the one named.
 func (c *Cache) add(p *Packet, k *key, hash, likely uint32, emit func(*netflow.Record)) {
-	if p.Time >= c.latest && c.running {
+	if p.Time >= c.latest && c.running { // most are: setClock is no call then
 		c.latest = p.Time
 		c.now = max(c.now, p.Time)
 	} else {
