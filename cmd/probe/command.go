@@ -54,7 +54,7 @@ one conversation in N (hash); counters are not multiplied, collectors are told N
 
 When everything is open the process gives up what it does not need: root becomes the user nobody (--user), without
 capabilities; on Linux Landlock and a seccomp filter, on OpenBSD pledge and unveil leave it the captures, the sockets and
-the files it has been given, and no other files, programs or sockets.
+the files it has been given, no other files, no programs, and no new sockets but to reach collectors.
 
 With --archive the packets are kept too, whole unless --archive-snaplen says otherwise, in pcap files that change by size
 and time; flowpcap takes the packets of a flow out of them. When the disk is full or slow, packets are metered all the
