@@ -16,6 +16,15 @@ func hugePages[T any](table []T) {
 	}
 }
 
+// populate has the system give a new table its memory. Looking for room reads a page before it is written, and a page that
+// has been read is one of zeros that all share: to replace it interrupts every processor.
+func populate(slots []uint64) {
+	const page = 4 << 10 / 8
+	for i := 0; i < len(slots); i += page {
+		slots[i] = 0
+	}
+}
+
 // release gives back the memory of a table that is not used any more, without waiting for the garbage collector: it may
 // not come for hours, for a Cache allocates nothing else. The table is all zeros then.
 func release[T any](table []T) {

@@ -79,6 +79,7 @@ func (c *Cache) grow() {
 	old := c.slots
 	c.slots = make([]uint64, 2*len(old))
 	hugePages(c.slots)
+	populate(c.slots)
 	mask := uint32(len(c.slots) - 1)
 	for _, slot := range old {
 		if slot != 0 {
