@@ -5,7 +5,8 @@
 //
 // [New] checks the configuration and opens interfaces and sockets, which may need privileges; [Probe.Run] does the work
 // until its context ends or the files do, and needs none. Each interface has a flow cache of its own. Files are read one after
-// the other, in the order given, into one cache: a capture that was cut into several files gives the flows of the whole.
+// the other, in the order given, into one cache: a capture that was cut into several files gives the flows of the whole. One
+// goroutine does all of that, exporting included.
 //
 // With [Config].Rings several processors share the work. An interface has as many rings then, each with a goroutine and a
 // table of its own. Files are still read by one goroutine, which also dissects; it shares the packets out to as many workers,

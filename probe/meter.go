@@ -30,9 +30,10 @@ const (
 
 // meter makes flows of the packets of a source. One goroutine runs it; what mu guards others may read.
 type meter struct {
-	live  bool
-	queue *queue // nil: flows are counted and forgotten
-	log   *slog.Logger
+	live   bool
+	queue  *queue  // nil: flows are counted and forgotten
+	outlet *outlet // of flows that need no queue; nil: they go by it
+	log    *slog.Logger
 
 	batch   [flowcache.BatchSize]flowcache.Packet
 	n       int      // packets in batch
@@ -274,6 +275,11 @@ func (m *meter) pass() {
 		}
 	}
 	m.chunk.now = m.now
+	if m.outlet != nil {
+		m.outlet.send(m.chunk)
+		m.chunk.flows = m.chunk.flows[:0]
+		return
+	}
 	if len(m.chunk.flows) == cap(m.chunk.flows) {
 		m.queue.PutMore(m.chunk) // each second one goes that is not full
 	} else {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 
-	"github.com/caprock-net/caprock/netflow"
 	"github.com/caprock-net/caprock/probe/archive"
 	"github.com/caprock-net/caprock/probe/capture"
 	"github.com/caprock-net/caprock/probe/export"
@@ -20,6 +19,7 @@ type Probe struct {
 	mu       sync.Mutex       // of what Reload changes in cfg
 	reload   sync.Mutex       // one Reload at a time
 	queue    *queue           // nil without destinations
+	outlet   *outlet          // likewise
 	exporter *export.Exporter // likewise
 	meters   []*meter         // one for each ring of each interface in lives, or one for all files and its workers
 	lives    []*life          // interfaces that do not come again
@@ -58,6 +58,7 @@ func (p *Probe) open() error {
 			return fmt.Errorf("export: %w", err)
 		}
 		p.queue = newQueue()
+		p.outlet = &outlet{exporter: p.exporter}
 	}
 	if err := p.openArchive(); err != nil {
 		return err
@@ -166,7 +167,7 @@ func (p *Probe) close() error {
 func (p *Probe) Run(ctx context.Context) error {
 	var exporting sync.WaitGroup
 	if p.queue != nil {
-		exporting.Go(p.export)
+		exporting.Go(func() { p.outlet.drain(p.queue) })
 	}
 	archiving := p.startArchive()
 	err := p.runAccounting(ctx, func(ctx context.Context) error {
@@ -226,35 +227,6 @@ func (p *Probe) runInterfaces(ctx context.Context) error {
 	}
 	running.Wait()
 	return errors.Join(errs...)
-}
-
-// apart is by how much the clocks of several meters may differ; a clock that goes back by more was set.
-const apart = 10 * second
-
-// export sends the flows of all meters until the queue is closed. Datagrams that are not full leave every second of
-// packet time, which is that of the meter that is ahead.
-func (p *Probe) export() {
-	var now, flushed netflow.Timestamp
-	for chunks := p.queue.Take(nil); len(chunks) > 0; chunks = p.queue.Take(chunks) {
-		for _, c := range chunks {
-			if c.do != nil {
-				c.do(now)
-				continue
-			}
-			if c.now > now || now-c.now > apart {
-				now = c.now
-			}
-			for i := range c.flows {
-				_ = p.exporter.Export(now, &c.flows[i]) // fails only when closed
-			}
-			p.queue.Release(c)
-			if now-flushed >= second || now < flushed {
-				_ = p.exporter.Flush(now)
-				flushed = now
-			}
-		}
-	}
-	_ = p.exporter.Flush(now)
 }
 
 // Progress says how far a file has been read: bytes done of total, before decompression, and the packets read in all.

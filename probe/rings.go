@@ -136,7 +136,10 @@ func (p *Probe) complain(s *sourceState, err error) {
 func (p *Probe) openReader() error {
 	n := p.cfg.rings()
 	if n == 1 {
-		_, err := p.addMeter(1)
+		m, err := p.addMeter(1)
+		if err == nil {
+			m.outlet = p.outlet
+		}
 		return err
 	}
 	cfg := p.cfg
