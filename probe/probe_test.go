@@ -467,9 +467,11 @@ func TestNoInterface(t *testing.T) {
 	}
 }
 
+// BenchmarkFile meters a generated capture, without a collector and with one that takes nothing. The profile of the second is what
+// the compiler goes by (cmd/probe/default.pgo): scripts/profile makes it.
 func BenchmarkFile(b *testing.B) {
 	c := trace.DefaultConfig()
-	c.Packets, c.Flows = 200_000, 20_000
+	c.Packets, c.Flows = 500_000, 50_000
 	var content bytes.Buffer
 	if _, err := trace.Write(&content, c); err != nil {
 		b.Fatal(err)
@@ -478,14 +480,25 @@ func BenchmarkFile(b *testing.B) {
 	if err := os.WriteFile(name, content.Bytes(), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() {
-		p, err := probe.New(filesConfig(name))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := p.Run(context.Background()); err != nil {
-			b.Fatal(err)
-		}
+	deaf, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric(float64(b.N*c.Packets)/b.Elapsed().Seconds(), "packets/s")
+	defer deaf.Close()
+	for what, collectors := range map[string][]string{"alone": nil, "ipfix": {deaf.LocalAddr().String()}} {
+		b.Run(what, func(b *testing.B) {
+			cfg := filesConfig(name)
+			cfg.Export.Destinations = collectors
+			for b.Loop() {
+				p, err := probe.New(cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := p.Run(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*c.Packets)/b.Elapsed().Seconds(), "packets/s")
+		})
+	}
 }
